@@ -1,0 +1,35 @@
+package containers
+
+// Labels that stagehand puts on everything it makes. The first group is
+// Docker Compose's (source: docker/compose pkg/api/labels.go), so that its own
+// commands and desktop tools see the stack; the second is ours.
+const (
+	LabelProject     = "com.docker.compose.project"
+	LabelService     = "com.docker.compose.service"
+	LabelNumber      = "com.docker.compose.container-number"
+	LabelOneoff      = "com.docker.compose.oneoff"
+	LabelConfigHash  = "com.docker.compose.config-hash"
+	LabelConfigFiles = "com.docker.compose.project.config_files"
+	LabelWorkingDir  = "com.docker.compose.project.working_dir"
+	LabelNetwork     = "com.docker.compose.network"
+	LabelVolume      = "com.docker.compose.volume"
+
+	// LabelStack is the stack's name; all that stagehand makes carries it.
+	LabelStack = "dev.stagehand.stack"
+	LabelStage = "dev.stagehand.stage"
+	LabelStep  = "dev.stagehand.step"
+	LabelApp   = "dev.stagehand.app"
+	// LabelRole is RoleHelper, RoleService or RoleProbe.
+	LabelRole    = "dev.stagehand.role"
+	LabelRun     = "dev.stagehand.run"
+	LabelAttempt = "dev.stagehand.attempt"
+	// LabelSpec is the spec's Hash: what Create compares.
+	LabelSpec = "dev.stagehand.spec"
+)
+
+// The values of LabelRole.
+const (
+	RoleHelper  = "helper"
+	RoleService = "service"
+	RoleProbe   = "probe"
+)
