@@ -1,0 +1,126 @@
+// Package events is the one stream that a run speaks: views, ledger and
+// replay read nothing else. An event is plain data, one JSON object a line.
+package events
+
+import (
+	"context"
+	"time"
+)
+
+// Version of the event format. A minor change only adds fields or kinds.
+const Version = 1
+
+// Kind says what happened.
+type Kind string
+
+// The kinds of events.
+const (
+	RunStarted      Kind = "run.started"
+	RunEnded        Kind = "run.ended" // with Verdict
+	StageStarted    Kind = "stage.started"
+	StageCompleted  Kind = "stage.completed"
+	StepStarted     Kind = "step.started"
+	StepWaiting     Kind = "step.waiting"  // with Cause: what it waits for and what was seen last
+	StepProgress    Kind = "step.progress" // with Progress
+	StepEnded       Kind = "step.ended"    // with Outcome
+	HelperDestroyed Kind = "helper.destroyed"
+	LeaseAcquired   Kind = "lease.acquired"
+	LeaseLost       Kind = "lease.lost"
+	// StepRetrying: the attempt failed and another follows after Cause's delay.
+	StepRetrying Kind = "step.retrying"
+	// ServiceStopped: a service was stopped or removed by this run (a
+	// hand-over of an exclusive volume, a recreation, down). ExitCode counts.
+	ServiceStopped Kind = "service.stopped"
+	// RunInterrupted: the user asked to stop; Cause says what is being stopped.
+	RunInterrupted Kind = "run.interrupted"
+)
+
+// Verdict is how a run ended.
+type Verdict string
+
+// The verdicts.
+const (
+	VerdictDone        Verdict = "done"
+	VerdictFailed      Verdict = "failed"
+	VerdictInterrupted Verdict = "interrupted"
+)
+
+// Outcome is how a step ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Done     Outcome = "done"
+	Failed   Outcome = "failed"
+	TimedOut Outcome = "timed_out"
+	// Skipped: recorded already (Cause "recorded …") or not reached because
+	// something before it failed (Error is set).
+	Skipped Outcome = "skipped"
+	// Adopted: what was wanted ran already and was taken over.
+	Adopted Outcome = "adopted"
+)
+
+// OK tells whether steps that depend on one with this outcome may go on,
+// provided that no error came with it.
+func (o Outcome) OK() bool { return o == Done || o == Skipped || o == Adopted }
+
+// Event is one thing that happened in a run.
+type Event struct {
+	V    int       `json:"v"`
+	Seq  int64     `json:"seq"` // counts from 1 within a run
+	Time time.Time `json:"time"`
+	Run  string    `json:"run"`
+	Kind Kind      `json:"kind"`
+
+	Stack string `json:"stack,omitempty"`
+	// Step is the step's ID, unique within the stack: stage, app and service.
+	Step    string `json:"step,omitempty"`
+	Stage   string `json:"stage,omitempty"`
+	Verb    string `json:"verb,omitempty"`
+	Service string `json:"service,omitempty"`
+	App     string `json:"app,omitempty"`
+	// Attempt counts from 1.
+	Attempt   int     `json:"attempt,omitempty"`
+	Container string  `json:"container,omitempty"`
+	ExitCode  *int    `json:"exit_code,omitempty"`
+	OOM       bool    `json:"oom,omitempty"`
+	Outcome   Outcome `json:"outcome,omitempty"`
+	Verdict   Verdict `json:"verdict,omitempty"`
+	// Cause says why: of a step, why it runs or is skipped.
+	Cause string `json:"cause,omitempty"`
+	Error string `json:"error,omitempty"`
+	// Logs are the last lines that the container printed.
+	Logs     []string  `json:"logs,omitempty"`
+	Progress *Progress `json:"progress,omitempty"`
+
+	// Spec and Image identify what a finished step was: the spec's hash and
+	// the image's ID. A later run skips the step while both are the same.
+	Spec  string `json:"spec,omitempty"`
+	Image string `json:"image,omitempty"`
+	// Values are what the step handed on with ::set.
+	Values map[string]string `json:"values,omitempty"`
+	// Engine is the engine's ID, on run.started.
+	Engine string `json:"engine,omitempty"`
+	// Files are the stack's files, on run.started.
+	Files []string `json:"files,omitempty"`
+	// Elapsed of a step, stage or run that ended.
+	Elapsed time.Duration `json:"elapsed,omitempty"` // nanoseconds
+	// Addresses are a started service's published ports, HOST:PORT->PORT/PROTOCOL.
+	Addresses []string `json:"addresses,omitempty"`
+	// Plan is the number of steps by action, on run.started.
+	Plan map[string]int `json:"plan,omitempty"`
+}
+
+// Progress is what a helper or detector said of its work.
+type Progress struct {
+	Done  float64 `json:"done"`
+	Total float64 `json:"total,omitempty"` // 0 where it is not known
+	Unit  string  `json:"unit,omitempty"`
+	Text  string  `json:"text,omitempty"`
+}
+
+// Sink takes the events of a run, in order. An error means that the event was
+// not kept: a run must not go on past it. Calls do not overlap.
+type Sink interface {
+	Emit(ctx context.Context, e Event) error
+}

@@ -1,0 +1,161 @@
+// Package stages reads a stack file, which is a Compose file with stages,
+// into a Stack: everything expanded for each app, every name checked, nothing
+// left to decide but what is done already.
+package stages
+
+import (
+	"time"
+
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/waiters"
+)
+
+// Stack is what one stack file (or several, merged) describes.
+type Stack struct {
+	Name string
+	// Files are the absolute paths of the files that it was read from; Dir is
+	// the first one's folder.
+	Files []string
+	Dir   string
+	Apps  []App
+	// Stages in the file's order; a stage's needs stand before it.
+	Stages []Stage
+	// OnFailure is what happens to services when the run has failed.
+	OnFailure StackFailure
+	// Networks and Volumes that the stages' services use, by name on the engine.
+	Networks []containers.Network
+	Volumes  []containers.Volume
+	// DefaultNetwork is the network's name on the engine that inline conditions are
+	// dialled on when they name a host that is not the stack's; "" if there is none.
+	DefaultNetwork string
+	// Services by the name that the stack's network knows: the service's own, or
+	// APP-SERVICE of an app instance.
+	Services map[string]Service
+	// Warnings found while reading; the stack can be used all the same.
+	Warnings []problems.Problem
+}
+
+// Service is one container that the stack can make.
+type Service struct {
+	Name string // as in Stack.Services
+	// Template is the service's key in the file, App the app's name or "".
+	Template string
+	App      string
+	Spec     containers.Spec
+	// Image is what must be there to create it, also in Spec.
+	Build bool // the file has build: for it
+	// URLs that people may open, from the published ports, are the views' work.
+}
+
+// App is the unit of fan-out.
+type App struct {
+	Name   string
+	Fields map[string]string // as text, by the file's own key
+	Pos    problems.Pos
+}
+
+// Verb is what a stage does.
+type Verb string
+
+// The verbs.
+const (
+	Run   Verb = "run"
+	Await Verb = "await"
+	Start Verb = "start"
+	Call  Verb = "call"
+)
+
+// StackFailure is what happens to what a failed run has made.
+type StackFailure string
+
+// The stack's policies; KeepUp is the default.
+const (
+	KeepUp   StackFailure = "keep"
+	TakeDown StackFailure = "down"
+)
+
+// OnFailure is what happens to the rest when a step of a stage fails.
+type OnFailure string
+
+// The stage's policies.
+const (
+	// StopRun starts no further step. It is the default.
+	StopRun OnFailure = "stop"
+	// SkipApp skips what is left of the step's app; the others go on.
+	SkipApp OnFailure = "skip_app"
+	// Continue goes on as if the step had been done. The run is a failure all the same.
+	Continue OnFailure = "continue"
+)
+
+// Keep is how long the container of a helper that ended stays.
+type Keep struct {
+	// Policy is never (default), on_failure or always.
+	Policy string
+	// For, if not 0, keeps it that long, however it ended.
+	For time.Duration
+}
+
+// Stage is a named phase of the stack.
+type Stage struct {
+	Name string
+	Verb Verb
+	// Each is true where the stage has one step per app.
+	Each bool
+	// Sequential runs the steps in the order of Units, one at a time.
+	Sequential bool
+	// MaxParallel bounds the steps that run at a time; 0 for no bound.
+	MaxParallel int
+	// Needs are the stages that must be completed before, resolved: the
+	// stage above where the file is silent; empty for the first.
+	Needs []string
+	// PerApp lets an app go on as soon as its own steps of Needs are done.
+	PerApp bool
+	// Exclusive is a volume's name on the engine, one holder at a time; "" for none.
+	Exclusive string
+	// Timeout of each step's attempt; 0 for none.
+	Timeout   time.Duration
+	Retries   Retries
+	OnFailure OnFailure
+	Keep      Keep
+	// Finally stages run after all others, whatever happened.
+	Finally bool
+	// Implicit stages follow from depends_on: the file does not name them.
+	Implicit bool
+	Units    []Unit
+	Pos      problems.Pos
+}
+
+// Retries of a step that failed: Count further attempts, the first after
+// Backoff, each later one after twice the time before, at most MaxBackoff.
+type Retries struct {
+	Count      int
+	Backoff    time.Duration // default 1 s
+	MaxBackoff time.Duration // default 1 min
+}
+
+// Unit is one step's worth of a stage: one service (or inline condition, or
+// call) for one app.
+type Unit struct {
+	// Service is a key of Stack.Services; "" for inline conditions and calls.
+	Service string
+	App     string
+	// Condition of an inline await.
+	Condition waiters.Condition
+	// Ready of a start (with every, timeout, stable_for), nil for none.
+	Ready waiters.Condition
+	// Until ends a run's helper when it holds: the helper is stopped within
+	// its grace, and done if that was a clean shutdown. nil for none.
+	Until waiters.Condition
+	// Proof must hold before a recorded step is skipped; nil for none.
+	Proof waiters.Condition
+	// Call is the request of a call stage.
+	Call *waiters.Call
+}
+
+// Handed marks, in a Spec's strings, a value that a helper hands on with
+// ::set and that is known only when it has run: HandedOpen STAGE_KEY HandedClose.
+const (
+	HandedOpen  = "\uE000"
+	HandedClose = "\uE001"
+)
