@@ -1,0 +1,84 @@
+// Package waiters holds the conditions that a stack can wait for, one file
+// each. A condition looks once and knows no time; one loop (Wait) owns time,
+// backoff and stability.
+package waiters
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/stagehand-dev/stagehand/containers"
+)
+
+// Condition is something that can be looked at. Look must be safe to call
+// any number of times and from several goroutines.
+type Condition interface {
+	// Look looks once. An Observation that does not hold is an answer, not
+	// an error. A *Dead error says that the condition can never hold any more:
+	// the wait ends at once. Any other error is a broken engine.
+	Look(ctx context.Context, w World) (Observation, error)
+	// String is the condition's short form: "tcp haf:5432".
+	String() string
+}
+
+// Observation is what one look saw.
+type Observation struct {
+	Holds bool
+	// Detail says what was seen, for people: "refused", "status 503", "starting".
+	Detail string
+}
+
+// World is what a look may touch.
+type World struct {
+	Engine containers.Engine
+	// Instance finds the container that a name of the stack (service, or
+	// app instance APP-SERVICE) stands for. ok is false for names that are not the stack's.
+	Instance func(name string) (i Instance, ok bool)
+	// Network is the stack's default network on the engine: what names that are
+	// not the stack's are dialled from.
+	Network string
+}
+
+// Instance is a service's container and how it is reached.
+type Instance struct {
+	Container string
+	// Network is the network, by its name on the engine, to dial it on; empty when it has none.
+	Network string
+	Health  *containers.Healthcheck
+}
+
+// Dead says that what is waited for has died or can never become true.
+type Dead struct {
+	// Name is the service as the stack calls it, or empty.
+	Name   string
+	Status containers.Status
+	// Logs are the container's last lines.
+	Logs []string
+	// Reason says it in words where Status cannot.
+	Reason string
+}
+
+// Error names what died and of what.
+func (d *Dead) Error() string {
+	if d.Reason != "" {
+		return d.Reason
+	}
+	return fmt.Sprintf("%s has died: %s", d.Name, d.Status.Verdict())
+}
+
+// Pace is how often a condition is looked at, and for how long.
+type Pace struct {
+	// Every is the time between two looks; 0 begins at 10 ms and backs off.
+	Every time.Duration
+	// Timeout of the whole wait; 0 for none.
+	Timeout time.Duration
+	// StableFor is how long the condition must hold without a break.
+	StableFor time.Duration
+}
+
+// Timed is a condition with times of its own, which the loop obeys.
+type Timed struct {
+	Condition
+	Pace Pace
+}
