@@ -1,0 +1,184 @@
+package compose
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/stagehand-dev/stagehand/compose/specs"
+	"github.com/stagehand-dev/stagehand/problems"
+)
+
+// Load gives the project for one set of variables. vars wins over the
+// environment for what ${…} stands for; it may be nil. Services for which
+// only is false are left out of the result and of all checks; others may
+// still refer to them. nil means all. Everything wrong is reported to list;
+// the result is nil when that makes it unusable.
+func (s *Source) Load(ctx context.Context, vars func(name string) (string, bool), only func(service string) bool, list *problems.List) *Project {
+	if s.broken {
+		return nil
+	}
+	env := s.variablesWith(vars)
+	before := list.Err() != nil
+	project, err := s.compose(ctx, s.configs(only, nil), env, true)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		d := diagnosis{source: s, ctx: ctx, env: env, only: only, list: &problems.List{}}
+		project = d.run(err)
+		list.Merge(d.list)
+		if d.list.Err() != nil || project == nil {
+			return nil
+		}
+	}
+	if before && project == nil {
+		return nil
+	}
+	s.warn(env, only, list)
+	for name := range project.Services {
+		if only != nil && !only(name) {
+			delete(project.Services, name)
+		}
+	}
+	for name := range project.DisabledServices {
+		if only != nil && !only(name) {
+			delete(project.DisabledServices, name)
+		}
+	}
+	p := &Project{Project: project, specs: &specs.Converter{Project: project, At: s.At, Dir: s.Dir}}
+	for _, f := range s.Files {
+		p.specs.Files = append(p.specs.Files, f.Path)
+	}
+	p.specs.Check(list)
+	return p
+}
+
+// variablesWith is the environment with the values that vars has for any name
+// that the files mention.
+func (s *Source) variablesWith(vars func(string) (string, bool)) map[string]string {
+	env := maps.Clone(s.Env)
+	if vars == nil {
+		return env
+	}
+	for _, name := range s.variables {
+		if v, ok := vars(name); ok {
+			env[name] = v
+		}
+	}
+	return env
+}
+
+// config is one document that compose-go is to read.
+type config struct {
+	file *File
+	// model or content, as in File; the model is a copy.
+	model   map[string]any
+	content []byte
+}
+
+// configs are the files' documents for compose-go. Of the services that only
+// excludes a mere name is left for others to refer to, unless one of those
+// that stay extends it. drop, if not nil, may take things out of a model.
+func (s *Source) configs(only func(string) bool, drop func(file *File, doc int, model map[string]any)) []config {
+	var out []config
+	for _, f := range s.Files {
+		if f.content != nil {
+			out = append(out, config{file: f, content: f.content})
+			continue
+		}
+		for i, cached := range f.models {
+			model := reduced(cached, only)
+			if drop != nil {
+				drop(f, i, model)
+			}
+			out = append(out, config{file: f, model: model})
+		}
+	}
+	return out
+}
+
+// reduced copies the model, only what is needed of its services.
+func reduced(cached map[string]any, only func(string) bool) map[string]any {
+	services, ok := cached["services"].(map[string]any)
+	if only == nil || !ok {
+		return copied(cached).(map[string]any)
+	}
+	needed := map[string]bool{}
+	var need func(name string)
+	need = func(name string) {
+		if needed[name] {
+			return
+		}
+		needed[name] = true
+		service, _ := services[name].(map[string]any)
+		switch e := service["extends"].(type) {
+		case string:
+			need(e)
+		case map[string]any:
+			if base, ok := e["service"].(string); ok && e["file"] == nil {
+				need(base)
+			}
+		}
+	}
+	for name := range services {
+		if only(name) {
+			need(name)
+		}
+	}
+	model := make(map[string]any, len(cached))
+	for key, value := range cached {
+		if key != "services" {
+			model[key] = copied(value)
+		}
+	}
+	kept := make(map[string]any, len(services))
+	for name, service := range services {
+		if needed[name] {
+			kept[name] = copied(service)
+		} else if definition, ok := service.(map[string]any); ok {
+			kept[name] = named(definition)
+		}
+	}
+	model["services"] = kept
+	return model
+}
+
+// named is all that is left of a service that others may refer to.
+func named(service map[string]any) map[string]any {
+	left := map[string]any{"image": "left-out"}
+	if profiles, ok := service["profiles"].([]any); ok {
+		left["profiles"] = copied(profiles)
+	}
+	return left
+}
+
+// compose runs compose-go, whose panics become errors: a file must not take
+// the program down, whatever is in it.
+func (s *Source) compose(ctx context.Context, configs []config, env map[string]string, consistent bool, more ...func(*loader.Options)) (project *types.Project, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			project, err = nil, fmt.Errorf("compose-go cannot read this: %v", r)
+		}
+	}()
+	details := types.ConfigDetails{WorkingDir: s.Dir, Environment: types.Mapping(env)}
+	for _, c := range configs {
+		file := types.ConfigFile{Filename: c.file.Path, Config: c.model}
+		if c.model == nil {
+			file.Content = c.content
+		} else {
+			// Where it has no text, compose-go reads the file to find its name: key.
+			file.Content = []byte("{}")
+		}
+		details.ConfigFiles = append(details.ConfigFiles, file)
+	}
+	options := append([]func(*loader.Options){func(o *loader.Options) {
+		o.SetProjectName(s.Name, true)
+		o.Profiles = s.Profiles
+		o.SkipConsistencyCheck = !consistent
+	}}, more...)
+	return loader.LoadWithContext(ctx, details, options...)
+}

@@ -1,0 +1,76 @@
+package compose
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/stagehand-dev/stagehand/compose/trees"
+	"github.com/stagehand-dev/stagehand/problems"
+)
+
+// extension is the key of a Compose file that holds ours.
+const extension = "x-stagehand"
+
+// OwnKeys returns the keys of a stack file that are ours, sorted.
+func OwnKeys() []string { return []string{"apps", "on_failure", "stages"} }
+
+// ownsTopLevel tells whether our keys stand at the top of the file: its name says so, or
+// it has a key that nothing but a stack file has.
+func ownsTopLevel(f *File) bool {
+	if strings.HasPrefix(filepath.Base(f.Path), "stagehand.") {
+		return true
+	}
+	for _, doc := range f.Docs {
+		for _, key := range []string{"apps", "stages"} {
+			if k, _ := trees.Get(doc, key); k != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Own returns the value of one of our keys, apps, stages or on_failure, from
+// the last file that has it, and that file's name as problems carry it; nil
+// when no file has it. Values are not interpolated.
+func (s *Source) Own(key string) (file string, node *yaml.Node) {
+	for _, f := range slices.Backward(s.Files) {
+		for _, doc := range slices.Backward(f.Docs) {
+			if f.own {
+				if _, v := trees.Get(doc, key); v != nil {
+					return f.Name, v
+				}
+			}
+			_, block := trees.Get(doc, extension)
+			if _, v := trees.Get(block, key); v != nil {
+				return f.Name, v
+			}
+		}
+	}
+	return "", nil
+}
+
+// checkOwn reports what is wrong with where our keys stand.
+func checkOwn(f *File, list *problems.List) {
+	for _, doc := range f.Docs {
+		key, block := trees.Get(doc, extension)
+		if key == nil {
+			continue
+		}
+		if r := trees.Resolve(block); r.Kind != yaml.MappingNode && r.ShortTag() != "!!null" {
+			list.Add(trees.At(f.Name, block), "expected a mapping with stages, apps or on_failure", "%s is a %s", extension, trees.KindName(block))
+			continue
+		}
+		for _, e := range trees.Entries(block) {
+			name := trees.Resolve(e.Key).Value
+			if !slices.Contains(OwnKeys(), name) {
+				list.Add(trees.At(f.Name, e.Key), problems.OneOf(name, OwnKeys()), "unknown key %q in %s", name, extension)
+			} else if k, _ := trees.Get(doc, name); k != nil && f.own {
+				list.Add(trees.At(f.Name, e.Key), "keep one of them", "%q stands both at the top level and under %s", name, extension)
+			}
+		}
+	}
+}
