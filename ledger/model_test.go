@@ -1,0 +1,134 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/stagehand-dev/stagehand/events"
+)
+
+// The ledger against a model of maps and slices, over any sequence of runs,
+// outcomes, forgetting, and opening the file anew.
+func TestModel(t *testing.T) {
+	folder := t.TempDir()
+	n := 0
+	rapid.Check(t, func(t *rapid.T) {
+		n++
+		m := &model{path: filepath.Join(folder, fmt.Sprint(n)+".db")}
+		m.reopen(t)
+		defer func() {
+			_ = m.ledger.Close()
+			_ = os.Remove(m.path)
+		}()
+		t.Repeat(map[string]func(*rapid.T){"begin": m.begin, "end a step": m.endStep, "forget": m.forget, "reopen": m.reopen, "": m.check})
+	})
+}
+
+type model struct {
+	path   string
+	ledger *Ledger
+	runs   []Run // in order of beginning
+	events map[string][]events.Event
+	// recorded by stack, engine and step.
+	recorded map[[2]string]map[string]events.Event
+}
+
+var (
+	someStack  = rapid.SampledFrom([]string{"haf", "hello"})
+	someEngine = rapid.SampledFrom([]string{"e1", "e2"})
+	someStep   = rapid.SampledFrom([]string{"a", "b", "c"})
+	outcomes   = rapid.SampledFrom([]events.Outcome{events.Done, events.Done, events.Failed, events.Skipped, events.Adopted})
+)
+
+func (m *model) reopen(t *rapid.T) {
+	if m.ledger != nil {
+		if err := m.ledger.Close(); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		m.events, m.recorded = map[string][]events.Event{}, map[[2]string]map[string]events.Event{}
+	}
+	var err error
+	if m.ledger, err = Open(context.Background(), m.path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (m *model) emit(t *rapid.T, e events.Event) {
+	e.V, e.Seq, e.Time = 1, int64(len(m.events[e.Run])+1), t0
+	if err := m.ledger.Emit(context.Background(), e); err != nil {
+		t.Fatal(err)
+	}
+	m.events[e.Run] = append(m.events[e.Run], e)
+}
+
+func (m *model) begin(t *rapid.T) {
+	run := Run{ID: fmt.Sprintf("r%d", len(m.runs)+1), Number: int64(len(m.runs) + 1), Stack: someStack.Draw(t, "stack"), Engine: someEngine.Draw(t, "engine"), Started: t0}
+	m.runs = append(m.runs, run)
+	m.emit(t, events.Event{Run: run.ID, Kind: events.RunStarted, Stack: run.Stack, Engine: run.Engine})
+}
+
+func (m *model) endStep(t *rapid.T) {
+	if len(m.runs) == 0 {
+		t.Skip("no run")
+	}
+	run := m.runs[len(m.runs)-1]
+	e := events.Event{Run: run.ID, Kind: events.StepEnded, Step: someStep.Draw(t, "step"), Outcome: outcomes.Draw(t, "outcome"), Spec: rapid.StringN(0, 8, -1).Draw(t, "spec")}
+	m.emit(t, e)
+	if e.Outcome == events.Done {
+		key := [2]string{run.Stack, run.Engine}
+		if m.recorded[key] == nil {
+			m.recorded[key] = map[string]events.Event{}
+		}
+		m.recorded[key][e.Step] = m.events[run.ID][len(m.events[run.ID])-1]
+	}
+}
+
+func (m *model) forget(t *rapid.T) {
+	stack, engine := someStack.Draw(t, "stack"), someEngine.Draw(t, "engine")
+	steps := rapid.SliceOfN(someStep, 0, 2).Draw(t, "steps")
+	if err := m.ledger.Forget(context.Background(), stack, engine, steps...); err != nil {
+		t.Fatal(err)
+	}
+	for step := range m.recorded[[2]string{stack, engine}] {
+		if len(steps) == 0 || slices.Contains(steps, step) {
+			delete(m.recorded[[2]string{stack, engine}], step)
+		}
+	}
+}
+
+func (m *model) check(t *rapid.T) {
+	ctx := context.Background()
+	for _, stack := range []string{"haf", "hello"} {
+		for _, engine := range []string{"e1", "e2"} {
+			want := m.recorded[[2]string{stack, engine}]
+			if want == nil {
+				want = map[string]events.Event{}
+			}
+			got, err := m.ledger.Recorded(ctx, stack, engine)
+			if diff := cmp.Diff(want, got); err != nil || diff != "" {
+				t.Fatalf("recorded of %s on %s: %v\n%s", stack, engine, err, diff)
+			}
+		}
+	}
+	got, err := m.ledger.Runs(ctx, "")
+	slices.Reverse(got)
+	if diff := cmp.Diff(m.runs, got); err != nil || diff != "" {
+		t.Fatalf("runs: %v\n%s", err, diff)
+	}
+	if len(m.runs) == 0 {
+		return
+	}
+	id := m.runs[len(m.runs)-1].ID
+	stored, err := m.ledger.Events(ctx, id, 0)
+	if diff := cmp.Diff(m.events[id], stored); err != nil || diff != "" {
+		t.Fatalf("events of %s: %v\n%s", id, err, diff)
+	}
+}

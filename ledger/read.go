@@ -1,0 +1,176 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/stagehand-dev/stagehand/events"
+)
+
+// Run is one execution of a stack's plan.
+type Run struct {
+	ID     string `json:"id"`
+	Number int64  `json:"number"` // counts all runs of the ledger
+	Stack  string `json:"stack"`
+	// Engine is the engine's ID.
+	Engine  string    `json:"engine,omitempty"`
+	Started time.Time `json:"started"`
+	// Ended and Verdict are zero while no end is recorded: the run goes on,
+	// or its process was killed.
+	Ended   time.Time      `json:"ended,omitzero"`
+	Verdict events.Verdict `json:"verdict,omitempty"`
+}
+
+// errBody: an event in the file is not one.
+var errBody = errors.New("an event cannot be read")
+
+const runColumns = `SELECT id, number, stack, engine, started_at, ended_at, verdict FROM runs `
+
+// Runs returns the stack's runs, the latest first; stack "" means all stacks.
+func (l *Ledger) Runs(ctx context.Context, stack string) ([]Run, error) {
+	return l.runs(ctx, runColumns+`WHERE stack = $1 OR $1 = '' ORDER BY number DESC`, stack)
+}
+
+// Last returns the stack's latest run; ok is false if there is none.
+func (l *Ledger) Last(ctx context.Context, stack string) (run Run, ok bool, err error) {
+	return l.one(ctx, runColumns+`WHERE stack = $1 OR $1 = '' ORDER BY number DESC LIMIT 1`, stack)
+}
+
+// Find returns the run with this ID; ok is false if there is none.
+func (l *Ledger) Find(ctx context.Context, id string) (run Run, ok bool, err error) {
+	return l.one(ctx, runColumns+`WHERE id = $1`, id)
+}
+
+func (l *Ledger) one(ctx context.Context, query, argument string) (Run, bool, error) {
+	runs, err := l.runs(ctx, query, argument)
+	if err != nil || len(runs) == 0 {
+		return Run{}, false, err
+	}
+	return runs[0], true, nil
+}
+
+func (l *Ledger) runs(ctx context.Context, query, argument string) ([]Run, error) {
+	var found []Run
+	err := l.query(ctx, func(rows *sql.Rows) error {
+		var r Run
+		var started, ended int64
+		if err := rows.Scan(&r.ID, &r.Number, &r.Stack, &r.Engine, &started, &ended, &r.Verdict); err != nil {
+			return err
+		}
+		r.Started, r.Ended = moment(started), moment(ended)
+		found = append(found, r)
+		return nil
+	}, query, argument)
+	return found, err
+}
+
+// Events returns the run's events with a number above after, in order.
+func (l *Ledger) Events(ctx context.Context, run string, after int64) ([]events.Event, error) {
+	var found []events.Event
+	err := l.query(ctx, func(rows *sql.Rows) error {
+		e, err := scanEvent(rows)
+		found = append(found, e)
+		return err
+	}, `SELECT body FROM events WHERE run = $1 AND seq > $2 ORDER BY seq`, run, after)
+	return found, err
+}
+
+// Recorded returns what the stack has done on this engine: by step ID the
+// latest step.ended whose outcome was done, unless it has been forgotten.
+func (l *Ledger) Recorded(ctx context.Context, stack, engineID string) (map[string]events.Event, error) {
+	found := map[string]events.Event{}
+	err := l.query(ctx, func(rows *sql.Rows) error {
+		e, err := scanEvent(rows)
+		found[e.Step] = e
+		return err
+	}, `
+		SELECT body FROM (
+			SELECT e.body AS body, ROW_NUMBER() OVER (PARTITION BY e.step ORDER BY r.number DESC, e.seq DESC) AS age
+			FROM runs r JOIN events e ON e.run = r.id
+			WHERE r.stack = $1 AND r.engine = $2 AND e.kind = 'step.ended' AND e.outcome = 'done'
+			AND NOT EXISTS (SELECT 1 FROM forgotten f WHERE f.run = e.run AND f.seq = e.seq)
+		) AS latest WHERE age = 1`, stack, engineID)
+	return found, err
+}
+
+// Ended returns the latest step.ended of the step, whatever its outcome and
+// engine, skips left out; ok is false if it never ended. Its logs are what is left of a helper.
+func (l *Ledger) Ended(ctx context.Context, stack, step string) (e events.Event, ok bool, err error) {
+	err = l.query(ctx, func(rows *sql.Rows) error {
+		ok = true
+		e, err = scanEvent(rows)
+		return err
+	}, `
+		SELECT e.body FROM runs r JOIN events e ON e.run = r.id
+		WHERE r.stack = $1 AND e.step = $2 AND e.kind = 'step.ended' AND e.outcome <> 'skipped'
+		ORDER BY r.number DESC, e.seq DESC LIMIT 1`, stack, step)
+	return e, ok && err == nil, err
+}
+
+// Forget makes the named steps count as never done on this engine; none named
+// means all of the stack. The events stay.
+func (l *Ledger) Forget(ctx context.Context, stack, engineID string, steps ...string) error {
+	arguments := []any{stack, engineID}
+	condition := ""
+	if len(steps) > 0 {
+		marks := make([]string, len(steps))
+		for i, step := range steps {
+			arguments = append(arguments, step)
+			marks[i] = fmt.Sprintf("$%d", len(arguments))
+		}
+		condition = "AND e.step IN (" + strings.Join(marks, ", ") + ")"
+	}
+	select {
+	case l.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-l.turn }()
+	return l.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `
+			INSERT INTO forgotten (run, seq)
+			SELECT e.run, e.seq FROM runs r JOIN events e ON e.run = r.id
+			WHERE r.stack = $1 AND r.engine = $2 AND e.kind = 'step.ended' AND e.outcome = 'done' `+condition+`
+			ON CONFLICT (run, seq) DO NOTHING`, arguments...)
+		return err
+	})
+}
+
+// query calls each for every row.
+func (l *Ledger) query(ctx context.Context, each func(*sql.Rows) error, query string, arguments ...any) error {
+	rows, err := l.reader.QueryContext(ctx, query, arguments...)
+	if err != nil {
+		return explain(l.path, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := each(rows); err != nil {
+			return explain(l.path, err)
+		}
+	}
+	return explain(l.path, rows.Err())
+}
+
+func scanEvent(rows *sql.Rows) (e events.Event, err error) {
+	var body string
+	if err := rows.Scan(&body); err != nil {
+		return e, err
+	}
+	if err := json.Unmarshal([]byte(body), &e); err != nil {
+		return e, fmt.Errorf("%w: %w", errBody, err)
+	}
+	return e, nil
+}
+
+// moment is the inverse of nanoseconds.
+func moment(ns int64) time.Time {
+	if ns == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ns).UTC()
+}
