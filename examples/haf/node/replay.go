@@ -102,7 +102,7 @@ func (n *node) reindex(ctx context.Context, rate int) error {
 		}
 		if time.Since(reported) >= time.Second {
 			reported = time.Now()
-			n.log.Printf("::progress %d/%d blocks::replaying", n.reached, n.logged)
+			n.log.Printf("replayed %d of %d blocks", n.reached, n.logged)
 		}
 		if rate > 0 {
 			due := began.Add(time.Duration(n.reached-first) * time.Second / time.Duration(rate))

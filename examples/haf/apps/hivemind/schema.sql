@@ -29,13 +29,13 @@ RETURNS void LANGUAGE sql AS $$
     SELECT body->>'author', body->>'permlink', body->>'title', block_num FROM hive.operations
     WHERE op_type = 'comment' AND block_num BETWEEN first_block AND last_block;
 
-    UPDATE hivemind.posts p SET votes = votes + v.votes
+    UPDATE hivemind.posts p SET votes = p.votes + v.votes
     FROM (SELECT body->>'author' AS author, body->>'permlink' AS permlink, count(*)::integer AS votes
           FROM hive.operations WHERE op_type = 'vote' AND block_num BETWEEN first_block AND last_block
           GROUP BY 1, 2) v
     WHERE (p.author, p.permlink) = (v.author, v.permlink);
 
-    UPDATE hivemind.accounts a SET posts = posts + s.posts, votes_cast = votes_cast + s.votes
+    UPDATE hivemind.accounts a SET posts = a.posts + s.posts, votes_cast = a.votes_cast + s.votes
     FROM (SELECT coalesce(body->>'voter', body->>'author') AS name,
                  (count(*) FILTER (WHERE op_type = 'comment'))::integer AS posts,
                  (count(*) FILTER (WHERE op_type = 'vote'))::integer AS votes
