@@ -1,0 +1,115 @@
+package waiters
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+const (
+	// callLimit is how long a request may take where no timeout is given.
+	callLimit = 30 * time.Second
+	// maxResult is how much of a call's answer is kept, in bytes.
+	maxResult = 64 << 10
+)
+
+// Call is one request to a host of the stack.
+type Call struct {
+	HTTP HTTP
+	// Timeout of the request; 0 means 30 s.
+	Timeout time.Duration
+}
+
+// CallResult is what came of a call.
+type CallResult struct {
+	// OK: the answer came and is what was asked for.
+	OK bool
+	// Detail says what came, for people: "status 409: num partitions changed".
+	Detail string
+	// Body is the answer's, at most 64 KiB of it.
+	Body string
+}
+
+// Do sends the request once. A request that could not be sent, that got no answer or
+// another answer than asked for is a result that is not OK; an error means a broken engine
+// (containers.ErrUnavailable and others) or is ctx's.
+func (c *Call) Do(ctx context.Context, w World) (CallResult, error) {
+	limit := c.Timeout
+	if limit <= 0 {
+		limit = callLimit
+	}
+	inner, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	d := &dialer{w: w}
+	a, err := c.HTTP.send(inner, d)
+	if err == nil {
+		o := c.HTTP.judge(a)
+		return CallResult{OK: o.Holds, Detail: o.Detail, Body: string(a.body[:min(len(a.body), maxResult)])}, nil
+	}
+	if ctx.Err() != nil {
+		return CallResult{}, ctx.Err()
+	}
+	if inner.Err() != nil {
+		return CallResult{Detail: fmt.Sprintf("no answer within %s: whether it was carried out is unknown", limit)}, nil
+	}
+	o, err := d.verdict(inner, err)
+	if err != nil {
+		return CallResult{}, err
+	}
+	dead, err := died(ctx, w, c.HTTP.References())
+	if err != nil {
+		return CallResult{}, err
+	}
+	if dead != nil {
+		o.Detail += ": " + dead.Error()
+	}
+	return CallResult{Detail: o.Detail}, nil
+}
+
+// String is "http METHOD URL", without a password.
+func (c *Call) String() string {
+	h := c.HTTP
+	return "http " + h.Method + " " + redacted(h.URL)
+}
+
+// References is the host that is called.
+func (c *Call) References() []string { return c.HTTP.References() }
+
+// DecodeCall reads a call: {http: URL} or {http: {url, method, …}} with the
+// keys of the condition http. The method is GET, or POST where there is a
+// body; timeout is the request's. Everything wrong is reported to
+// s.Problems; the result is nil when the call cannot be used.
+func DecodeCall(s *Scope, node *yaml.Node) *Call {
+	d := &decoder{Scope: s, left: maxConditions}
+	node = resolve(node)
+	if !d.mapping(node, "a call", "{http: {url: …}}") {
+		return nil
+	}
+	f := d.fields(node, "a call", []string{"http", "timeout"})
+	p := &pacing{}
+	p.take(f)
+	if f.keys["http"] == nil {
+		if f.ok {
+			d.problem(node, "add http: {url: …}", "a call needs http")
+		}
+		return nil
+	}
+	h := d.http(f.values["http"], p)
+	if p.Every > 0 || p.StableFor > 0 {
+		f.bad(f.values["http"], "use retries: of the stage to repeat it", "a call is made once: it has no every and no stable_for")
+	}
+	if h == nil || !f.ok || p.bad {
+		return nil
+	}
+	switch {
+	case h.Method != "":
+	case h.Body != "":
+		h.Method = http.MethodPost
+	default:
+		h.Method = http.MethodGet
+	}
+	return &Call{HTTP: *h, Timeout: p.Timeout}
+}

@@ -1,0 +1,176 @@
+package waiters
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// maxAnswer is how much of an answer's body is read, in bytes.
+const maxAnswer = 1 << 20
+
+// HTTP holds when URL answers with one of Status and all of what is asked of
+// its body. Redirects are not followed: they are an answer, by whose Status (302, say) one
+// can wait; where they would lead may not be the stack's.
+type HTTP struct {
+	URL string
+	// Method is GET if empty.
+	Method string
+	// Header of the request; Host is the request's host.
+	Header http.Header
+	Body   string
+	// Status lists what counts as an answer; empty means 200 to 299.
+	Status []StatusRange
+	// Match must be found in the body's first MiB.
+	Match *regexp.Regexp
+	JSON  *JSON
+	TLS   TLS
+}
+
+// StatusRange is a range of status codes, both ends included.
+type StatusRange struct{ First, Last int }
+
+// TLS is how an https server is checked.
+type TLS struct {
+	// Insecure accepts every certificate.
+	Insecure bool
+	// CA are the certificates that may have signed the server's; nil means the system's.
+	CA *x509.CertPool
+	// ServerName is expected in the certificate instead of the URL's host.
+	ServerName string
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	body   []byte
+	// location is where a redirect leads.
+	location string
+}
+
+// Look sends the request once, on a connection of its own.
+func (h HTTP) Look(ctx context.Context, w World) (Observation, error) {
+	d := &dialer{w: w}
+	a, err := h.send(ctx, d)
+	if err != nil {
+		return d.verdict(ctx, err)
+	}
+	return h.judge(a), nil
+}
+
+// send sends the request and reads the answer.
+func (h HTTP) send(ctx context.Context, d *dialer) (answer, error) {
+	method := h.Method
+	if method == "" {
+		method = http.MethodGet
+	}
+	request, err := http.NewRequestWithContext(ctx, method, h.URL, strings.NewReader(h.Body))
+	if err != nil {
+		return answer{}, err
+	}
+	if h.Body == "" {
+		request.Body, request.ContentLength, request.GetBody = nil, 0, nil
+	}
+	for key, values := range h.Header {
+		request.Header[http.CanonicalHeaderKey(key)] = values
+	}
+	if host := h.Header.Get("Host"); host != "" {
+		request.Host = host
+	}
+	// A transport of its own: nothing of the environment (proxies), nothing
+	// kept from one look to the next, which may meet another container.
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) { return d.dial(ctx, address) },
+		TLSClientConfig: &tls.Config{
+			InsecureSkipVerify: h.TLS.Insecure, //nolint:gosec // the stack file asks for it
+			RootCAs:            h.TLS.CA,
+			ServerName:         h.TLS.ServerName,
+		},
+		DisableKeepAlives: true,
+		ForceAttemptHTTP2: true,
+	}
+	defer transport.CloseIdleConnections()
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return answer{}, fmt.Errorf("status %d, but the body broke off: %w", response.StatusCode, err)
+	}
+	return answer{status: response.StatusCode, body: body, location: response.Header.Get("Location")}, nil
+}
+
+// judge says whether the answer is the one that is waited for.
+func (h HTTP) judge(a answer) Observation {
+	detail := "status " + strconv.Itoa(a.status)
+	switch {
+	case !h.accepts(a.status):
+		if a.location != "" {
+			detail += " to " + shorten(redacted(a.location)) + " (redirects are not followed)"
+		} else if a.status >= 400 {
+			detail = withOutput(detail, lastLine(string(a.body[:min(len(a.body), 4<<10)])))
+		}
+		return Observation{Detail: detail}
+	case h.Match != nil && !h.Match.Match(a.body):
+		return Observation{Detail: detail + ", but the body does not match"}
+	}
+	if h.JSON != nil {
+		if why := h.JSON.check(a.body); why != "" {
+			return Observation{Detail: detail + ", but " + why}
+		}
+	}
+	return Observation{Holds: true, Detail: detail}
+}
+
+func (h HTTP) accepts(status int) bool {
+	if len(h.Status) == 0 {
+		return status >= 200 && status <= 299
+	}
+	for _, r := range h.Status {
+		if status >= r.First && status <= r.Last {
+			return true
+		}
+	}
+	return false
+}
+
+// String is "http URL", with the method where it is not GET; without a password.
+func (h HTTP) String() string {
+	if h.Method == "" || h.Method == http.MethodGet {
+		return "http " + redacted(h.URL)
+	}
+	return "http " + h.Method + " " + redacted(h.URL)
+}
+
+// References is the URL's host.
+func (h HTTP) References() []string {
+	u, err := url.Parse(h.URL)
+	if err != nil {
+		return nil
+	}
+	return []string{u.Hostname()}
+}
+
+// redacted is the URL without its password.
+func redacted(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		var e *url.Error
+		if errors.As(err, &e) {
+			err = e.Err
+		}
+		return "(unreadable URL: " + err.Error() + ")"
+	}
+	return u.Redacted()
+}
