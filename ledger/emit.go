@@ -113,9 +113,9 @@ func (l *Ledger) insert(ctx context.Context, tx *sql.Tx, e *entry) error {
 		return err
 	}
 	result, err := tx.ExecContext(ctx, `
-		INSERT INTO events (run, seq, time, kind, step, outcome, body) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		INSERT INTO events (run, seq, time, kind, step, outcome, held, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT (run, seq) DO NOTHING`,
-		e.event.Run, e.event.Seq, nanoseconds(e.event.Time), string(e.event.Kind), e.event.Step, string(e.event.Outcome), e.body)
+		e.event.Run, e.event.Seq, nanoseconds(e.event.Time), string(e.event.Kind), e.event.Step, string(e.event.Outcome), held(e.event), e.body)
 	if err != nil {
 		return err
 	}
@@ -155,6 +155,14 @@ func (l *Ledger) insertRun(ctx context.Context, tx *sql.Tx, e events.Event) erro
 			e.Run, nanoseconds(e.Time), string(e.Verdict))
 	}
 	return err
+}
+
+// held is the volume that a container gave up by ending, as this event tells.
+func held(e events.Event) string {
+	if e.ExitCode == nil {
+		return ""
+	}
+	return e.Exclusive
 }
 
 // nanoseconds since 1970; 0 for the zero time, whose own number would overflow.

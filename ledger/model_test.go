@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/stagehand-dev/stagehand/events"
@@ -18,10 +20,17 @@ import (
 // outcomes, forgetting, and opening the file anew.
 func TestModel(t *testing.T) {
 	folder := t.TempDir()
-	n := 0
+	empty, n := template(t, filepath.Join(folder, "template.db")), 0
+	// The race detector makes SQLite ten times slower; 40 sequences of about 30 actions take seconds.
+	if err := flag.Set("rapid.checks", "40"); err != nil {
+		t.Fatal(err)
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		n++
 		m := &model{path: filepath.Join(folder, fmt.Sprint(n)+".db")}
+		if err := os.WriteFile(m.path, empty, 0o600); err != nil {
+			t.Fatal(err)
+		}
 		m.reopen(t)
 		defer func() {
 			_ = m.ledger.Close()
@@ -31,13 +40,29 @@ func TestModel(t *testing.T) {
 	})
 }
 
+// template is a ledger without events: copying it is faster than making one.
+func template(t *testing.T, path string) []byte {
+	l, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
 type model struct {
 	path   string
 	ledger *Ledger
 	runs   []Run // in order of beginning
 	events map[string][]events.Event
 	// recorded by stack, engine and step.
-	recorded map[[2]string]map[string]events.Event
+	recorded, holders map[[2]string]map[string]events.Event
 }
 
 var (
@@ -53,7 +78,8 @@ func (m *model) reopen(t *rapid.T) {
 			t.Fatal(err)
 		}
 	} else {
-		m.events, m.recorded = map[string][]events.Event{}, map[[2]string]map[string]events.Event{}
+		m.events = map[string][]events.Event{}
+		m.recorded, m.holders = map[[2]string]map[string]events.Event{}, map[[2]string]map[string]events.Event{}
 	}
 	var err error
 	if m.ledger, err = Open(context.Background(), m.path); err != nil {
@@ -81,13 +107,23 @@ func (m *model) endStep(t *rapid.T) {
 	}
 	run := m.runs[len(m.runs)-1]
 	e := events.Event{Run: run.ID, Kind: events.StepEnded, Step: someStep.Draw(t, "step"), Outcome: outcomes.Draw(t, "outcome"), Spec: rapid.StringN(0, 8, -1).Draw(t, "spec")}
+	if rapid.Bool().Draw(t, "held a volume") {
+		e.Exclusive = rapid.SampledFrom([]string{"data", "more"}).Draw(t, "volume")
+	}
+	if rapid.Bool().Draw(t, "ended") {
+		code := rapid.IntRange(0, 255).Draw(t, "code")
+		e.ExitCode = &code
+	}
 	m.emit(t, e)
+	key, kept := [2]string{run.Stack, run.Engine}, m.events[run.ID][len(m.events[run.ID])-1]
+	if m.recorded[key] == nil {
+		m.recorded[key], m.holders[key] = map[string]events.Event{}, map[string]events.Event{}
+	}
 	if e.Outcome == events.Done {
-		key := [2]string{run.Stack, run.Engine}
-		if m.recorded[key] == nil {
-			m.recorded[key] = map[string]events.Event{}
-		}
-		m.recorded[key][e.Step] = m.events[run.ID][len(m.events[run.ID])-1]
+		m.recorded[key][e.Step] = kept
+	}
+	if e.Exclusive != "" && e.ExitCode != nil {
+		m.holders[key][e.Exclusive] = kept
 	}
 }
 
@@ -106,16 +142,18 @@ func (m *model) forget(t *rapid.T) {
 
 func (m *model) check(t *rapid.T) {
 	ctx := context.Background()
-	for _, stack := range []string{"haf", "hello"} {
-		for _, engine := range []string{"e1", "e2"} {
-			want := m.recorded[[2]string{stack, engine}]
-			if want == nil {
-				want = map[string]events.Event{}
-			}
-			got, err := m.ledger.Recorded(ctx, stack, engine)
-			if diff := cmp.Diff(want, got); err != nil || diff != "" {
-				t.Fatalf("recorded of %s on %s: %v\n%s", stack, engine, err, diff)
-			}
+	stack, engine := someStack.Draw(t, "stack"), someEngine.Draw(t, "engine")
+	for _, kept := range []struct {
+		name string
+		want map[string]events.Event
+		read func(ctx context.Context, stack, engine string) (map[string]events.Event, error)
+	}{
+		{"recorded", m.recorded[[2]string{stack, engine}], m.ledger.Recorded},
+		{"holders", m.holders[[2]string{stack, engine}], m.ledger.Holders},
+	} {
+		got, err := kept.read(ctx, stack, engine)
+		if diff := cmp.Diff(kept.want, got, cmpopts.EquateEmpty()); err != nil || diff != "" {
+			t.Fatalf("%s of %s on %s: %v\n%s", kept.name, stack, engine, err, diff)
 		}
 	}
 	got, err := m.ledger.Runs(ctx, "")

@@ -98,6 +98,23 @@ func (l *Ledger) Recorded(ctx context.Context, stack, engineID string) (map[stri
 	return found, err
 }
 
+// Holders returns, by exclusive volume, the latest event in which a container
+// of the stack that held the volume on this engine ended.
+func (l *Ledger) Holders(ctx context.Context, stack, engineID string) (map[string]events.Event, error) {
+	found := map[string]events.Event{}
+	err := l.query(ctx, func(rows *sql.Rows) error {
+		e, err := scanEvent(rows)
+		found[e.Exclusive] = e
+		return err
+	}, `
+		SELECT body FROM (
+			SELECT e.body AS body, ROW_NUMBER() OVER (PARTITION BY e.held ORDER BY r.number DESC, e.seq DESC) AS age
+			FROM runs r JOIN events e ON e.run = r.id
+			WHERE r.stack = $1 AND r.engine = $2 AND e.held <> ''
+		) AS latest WHERE age = 1`, stack, engineID)
+	return found, err
+}
+
 // Ended returns the latest step.ended of the step, whatever its outcome and
 // engine, skips left out; ok is false if it never ended. Its logs are what is left of a helper.
 func (l *Ledger) Ended(ctx context.Context, stack, step string) (e events.Event, ok bool, err error) {

@@ -20,10 +20,12 @@ CREATE TABLE events (
     kind    TEXT   NOT NULL,
     step    TEXT   NOT NULL,
     outcome TEXT   NOT NULL,
+    held    TEXT   NOT NULL, -- the exclusive volume of the container whose end this is; '' for all other events
     body    TEXT   NOT NULL, -- the whole event as JSON; the columns before are for finding it
     PRIMARY KEY (run, seq)
 );
 CREATE INDEX events_done ON events (run, step) WHERE kind = 'step.ended' AND outcome = 'done';
+CREATE INDEX events_held ON events (run, held) WHERE held <> '';
 
 -- An outcome that was forgotten: the event stays, but it counts no more.
 CREATE TABLE forgotten (
