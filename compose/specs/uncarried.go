@@ -1,0 +1,121 @@
+package specs
+
+import (
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/stagehand-dev/stagehand/problems"
+)
+
+// unknown warns that a key is not carried over.
+func (v *conversion) unknown(path ...string) {
+	v.list.Warn(v.at(path...), "", "%s is not carried over", strings.Join(path, "."))
+}
+
+// carried are the service's keys that a Spec holds or that others read.
+// Together with uncarried it names every key that compose-go knows; a test
+// holds that, so that a new one cannot be dropped silently.
+var carried = []string{
+	"annotations", "blkio_config", "build", "cap_add", "cap_drop", "cgroup", "cgroup_parent", "command", "configs",
+	"container_name", "cpu_period", "cpu_quota", "cpu_shares", "cpus", "cpuset", "deploy", "devices", "dns", "dns_opt",
+	"dns_search", "domainname", "entrypoint", "env_file", "environment", "expose", "extra_hosts", "gpus", "group_add",
+	"healthcheck", "hostname", "image", "init", "ipc", "label_file", "labels", "links", "logging", "mac_address",
+	"mem_limit", "mem_reservation", "mem_swappiness", "memswap_limit", "network_mode", "networks", "oom_kill_disable",
+	"oom_score_adj", "pid", "pids_limit", "platform", "ports", "privileged", "provider", "pull_policy", "read_only",
+	"restart", "runtime", "secrets", "security_opt", "shm_size", "stdin_open", "stop_grace_period", "stop_signal",
+	"sysctls", "tmpfs", "tty", "ulimits", "user", "userns_mode", "uts", "volumes", "volumes_from", "working_dir",
+	// depends_on, extends, profiles and scale are read before or beside the Spec.
+	"depends_on", "extends", "name", "profiles", "scale",
+	// Keys of file formats that compose-go itself refuses.
+	"dockerfile", "log_driver", "log_opt", "net", "volume_driver",
+	// extensions
+	"#extensions",
+}
+
+// uncarried are the service's other keys, each with how to see that it is set.
+var uncarried = []struct {
+	key string
+	set func(s types.ServiceConfig) bool
+}{
+	{"attach", func(s types.ServiceConfig) bool { return s.Attach != nil && !*s.Attach }},
+	{"cpu_count", func(s types.ServiceConfig) bool { return s.CPUCount != 0 }},
+	{"cpu_percent", func(s types.ServiceConfig) bool { return s.CPUPercent != 0 }},
+	{"cpu_rt_period", func(s types.ServiceConfig) bool { return s.CPURTPeriod != 0 }},
+	{"cpu_rt_runtime", func(s types.ServiceConfig) bool { return s.CPURTRuntime != 0 }},
+	{"credential_spec", func(s types.ServiceConfig) bool { return s.CredentialSpec != nil }},
+	{"develop", func(s types.ServiceConfig) bool { return s.Develop != nil }},
+	{"device_cgroup_rules", func(s types.ServiceConfig) bool { return len(s.DeviceCgroupRules) > 0 }},
+	{"external_links", func(s types.ServiceConfig) bool { return len(s.ExternalLinks) > 0 }},
+	{"isolation", func(s types.ServiceConfig) bool { return s.Isolation != "" }},
+	{"models", func(s types.ServiceConfig) bool { return len(s.Models) > 0 }},
+	{"post_start", func(s types.ServiceConfig) bool { return len(s.PostStart) > 0 }},
+	{"pre_start", func(s types.ServiceConfig) bool { return len(s.PreStart) > 0 }},
+	{"pre_stop", func(s types.ServiceConfig) bool { return len(s.PreStop) > 0 }},
+	{"pull_refresh_after", func(s types.ServiceConfig) bool { return s.PullRefreshAfter != "" }},
+	{"storage_opt", func(s types.ServiceConfig) bool { return len(s.StorageOpt) > 0 }},
+	{"umask", func(s types.ServiceConfig) bool { return s.Umask != nil }},
+	{"use_api_socket", func(s types.ServiceConfig) bool { return s.UseAPISocket }},
+}
+
+// uncarried warns about every key that is set and has no place in a Spec.
+func (v *conversion) uncarried() {
+	s := v.service
+	for _, u := range uncarried {
+		if u.set(s) {
+			v.unknown(u.key)
+		}
+	}
+	if n := s.GetScale(); n != 1 {
+		path := []string{"deploy", "replicas"}
+		if s.Scale != nil {
+			path = []string{"scale"}
+		}
+		v.list.Warn(v.at(path...), "", "%s %d is not carried over: there is one container", strings.Join(path, "."), n)
+	}
+	for i, link := range s.Links {
+		if service, alias, named := strings.Cut(link, ":"); named && alias != service {
+			v.list.Warn(v.at("links", index(i)), "put the alias under networks: of service "+service, "the link's alias %q is not carried over", alias)
+		}
+	}
+	if d := s.Deploy; d != nil {
+		for _, part := range []struct {
+			key string
+			set bool
+		}{
+			{"mode", d.Mode != "" && d.Mode != "replicated"}, {"labels", len(d.Labels) > 0},
+			{"update_config", d.UpdateConfig != nil}, {"rollback_config", d.RollbackConfig != nil},
+			{"placement", len(d.Placement.Constraints)+len(d.Placement.Preferences) > 0 || d.Placement.MaxReplicas != 0},
+			{"endpoint_mode", d.EndpointMode != ""},
+		} {
+			if part.set {
+				v.unknown("deploy", part.key)
+			}
+		}
+	}
+}
+
+// Check reports what of the project's networks and other top-level objects is not carried over.
+func (c *Converter) Check(list *problems.List) {
+	warn := func(path ...string) {
+		list.Warn(c.At(path...), "", "%s is not carried over", strings.Join(path[2:], "."))
+	}
+	for _, key := range sortedKeys(c.Project.Networks) {
+		n := c.Project.Networks[key]
+		if n.EnableIPv4 != nil && !*n.EnableIPv4 {
+			warn("networks", key, "enable_ipv4")
+		}
+		if n.Ipam.Driver != "" && n.Ipam.Driver != "default" {
+			warn("networks", key, "ipam", "driver")
+		}
+		if len(n.Ipam.Options) > 0 {
+			warn("networks", key, "ipam", "options")
+		}
+	}
+	for _, key := range sortedKeys(c.Project.AllJobs()) {
+		list.Warn(c.At("jobs", key), "make it a service and run it in a stage", "job %q is not carried over", key)
+	}
+	for _, key := range sortedKeys(c.Project.Models) {
+		list.Warn(c.At("models", key), "", "model %q is not carried over", key)
+	}
+}
