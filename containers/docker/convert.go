@@ -1,0 +1,347 @@
+package docker
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/versions"
+	"github.com/docker/go-connections/nat"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/stagehand-dev/stagehand/containers"
+)
+
+// The API versions from which on an engine can do something.
+// Source: Docker's API version history.
+const (
+	apiCreateMountpoint = "1.42"
+	apiManyNetworks     = "1.44" // also health start interval and MAC address per network
+	apiVolumeSubpath    = "1.45"
+)
+
+// creation is a Spec in the engine's own terms.
+type creation struct {
+	config     *container.Config
+	host       *container.HostConfig
+	networking *network.NetworkingConfig
+	platform   *ocispec.Platform
+	// later are networks that the engine cannot take at creation: they are
+	// connected between creation and start.
+	later []containers.Attachment
+}
+
+// convert translates spec for an engine that speaks the given API version.
+// Its error is ErrInvalid.
+func convert(spec containers.Spec, api string) (creation, error) {
+	var c creation
+	var err error
+	if c.platform, err = convertPlatform(spec.Platform); err != nil {
+		return c, err
+	}
+	c.config = convertConfig(spec, api)
+	c.host = convertHost(spec)
+	if c.host.Mounts, c.host.Binds, err = convertMounts(spec.Mounts, api); err != nil {
+		return c, err
+	}
+	c.config.ExposedPorts, c.host.PortBindings, err = convertPorts(spec.Ports, spec.Expose)
+	if err != nil {
+		return c, err
+	}
+	if len(spec.Networks) > 0 && spec.NetworkMode != "" {
+		return c, invalid("container %s: network mode %q and networks exclude each other", spec.Name, spec.NetworkMode)
+	}
+	c.host.NetworkMode = container.NetworkMode(spec.NetworkMode)
+	if len(spec.Networks) == 0 {
+		return c, nil
+	}
+	now := spec.Networks
+	if versions.LessThan(api, apiManyNetworks) {
+		now, c.later = spec.Networks[:1], spec.Networks[1:]
+	}
+	c.host.NetworkMode = container.NetworkMode(now[0].Network)
+	c.networking = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{}}
+	for _, attachment := range now {
+		c.networking.EndpointsConfig[attachment.Network] = convertAttachment(attachment, api)
+	}
+	return c, nil
+}
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", containers.ErrInvalid, fmt.Sprintf(format, args...))
+}
+
+func convertConfig(spec containers.Spec, api string) *container.Config {
+	labels := maps.Clone(spec.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	if labels[containers.LabelSpec] == "" {
+		labels[containers.LabelSpec] = spec.Hash()
+	}
+	// Engines count the grace in whole seconds: rounded up, never cut short.
+	grace := int((spec.Grace() + time.Second - 1) / time.Second)
+	config := &container.Config{
+		Hostname:    spec.Hostname,
+		Domainname:  spec.Domainname,
+		User:        spec.User,
+		Tty:         spec.TTY,
+		OpenStdin:   spec.OpenStdin,
+		Env:         spec.Env,
+		Cmd:         spec.Command,
+		Entrypoint:  spec.Entrypoint,
+		Image:       spec.Image,
+		WorkingDir:  spec.WorkingDir,
+		Labels:      labels,
+		StopSignal:  spec.StopSignal,
+		StopTimeout: &grace,
+		Healthcheck: convertHealth(spec.Health, api),
+	}
+	if len(spec.Networks) > 0 && versions.LessThan(api, apiManyNetworks) {
+		config.MacAddress = spec.Networks[0].MAC //nolint:staticcheck // the only way before API 1.44
+	}
+	return config
+}
+
+func convertHealth(check *containers.Healthcheck, api string) *container.HealthConfig {
+	if check == nil {
+		return nil
+	}
+	health := &container.HealthConfig{
+		Test:        check.Test,
+		Interval:    check.Interval,
+		Timeout:     check.Timeout,
+		StartPeriod: check.StartPeriod,
+		Retries:     check.Retries,
+	}
+	// An older engine checks at Interval from the start; Stagehand's own
+	// clock runs the same test sooner.
+	if versions.GreaterThanOrEqualTo(api, apiManyNetworks) {
+		health.StartInterval = check.StartInterval
+	}
+	return health
+}
+
+func convertHost(spec containers.Spec) *container.HostConfig {
+	host := &container.HostConfig{
+		LogConfig: container.LogConfig{Type: spec.Log.Driver, Config: spec.Log.Options},
+		RestartPolicy: container.RestartPolicy{
+			Name:              container.RestartPolicyMode(spec.Restart.Policy),
+			MaximumRetryCount: spec.Restart.Retries,
+		},
+		Annotations:    spec.Annotations,
+		CapAdd:         spec.CapAdd,
+		CapDrop:        spec.CapDrop,
+		CgroupnsMode:   container.CgroupnsMode(spec.CgroupNS),
+		DNS:            spec.DNS,
+		DNSOptions:     spec.DNSOptions,
+		DNSSearch:      spec.DNSSearch,
+		ExtraHosts:     spec.ExtraHosts,
+		GroupAdd:       spec.GroupAdd,
+		IpcMode:        container.IpcMode(spec.IpcMode),
+		PidMode:        container.PidMode(spec.PidMode),
+		Privileged:     spec.Privileged,
+		ReadonlyRootfs: spec.ReadOnly,
+		SecurityOpt:    spec.SecurityOpt,
+		UTSMode:        container.UTSMode(spec.UTSMode),
+		UsernsMode:     container.UsernsMode(spec.UsernsMode),
+		Sysctls:        spec.Sysctls,
+		Runtime:        spec.Runtime,
+		Init:           spec.Init,
+		OomScoreAdj:    spec.Resources.OomScoreAdj,
+		ShmSize:        spec.Resources.ShmSize,
+	}
+	host.Resources = convertResources(spec)
+	return host
+}
+
+func convertResources(spec containers.Spec) container.Resources {
+	limits := spec.Resources
+	resources := container.Resources{
+		NanoCPUs:          limits.NanoCPUs,
+		CPUShares:         limits.CPUShares,
+		CpusetCpus:        limits.CPUSet,
+		CPUPeriod:         limits.CPUPeriod,
+		CPUQuota:          limits.CPUQuota,
+		Memory:            limits.Memory,
+		MemoryReservation: limits.MemoryReservation,
+		MemorySwap:        limits.MemorySwap,
+		MemorySwappiness:  limits.MemorySwappiness,
+		BlkioWeight:       limits.BlkioWeight,
+		CgroupParent:      limits.CgroupParent,
+	}
+	if limits.PidsLimit != 0 {
+		resources.PidsLimit = &limits.PidsLimit
+	}
+	if limits.OomKillDisable {
+		resources.OomKillDisable = &limits.OomKillDisable
+	}
+	for _, device := range spec.Devices {
+		permissions := device.Permissions
+		if permissions == "" {
+			permissions = "rwm"
+		}
+		target := device.Target
+		if target == "" {
+			target = device.Source
+		}
+		resources.Devices = append(resources.Devices, container.DeviceMapping{
+			PathOnHost: device.Source, PathInContainer: target, CgroupPermissions: permissions,
+		})
+	}
+	for _, limit := range spec.Ulimits {
+		resources.Ulimits = append(resources.Ulimits, &container.Ulimit{Name: limit.Name, Soft: limit.Soft, Hard: limit.Hard})
+	}
+	for _, gpu := range limits.GPUs {
+		capabilities := gpu.Capabilities
+		if len(capabilities) == 0 {
+			capabilities = []string{"gpu"}
+		}
+		resources.DeviceRequests = append(resources.DeviceRequests, container.DeviceRequest{
+			Driver: gpu.Driver, Count: gpu.Count, DeviceIDs: gpu.IDs,
+			Capabilities: [][]string{capabilities}, Options: gpu.Options,
+		})
+	}
+	return resources
+}
+
+// convertMounts splits the mounts into the structured form and the older
+// "SOURCE:TARGET:OPTIONS" text, which alone knows SELinux labels and, before
+// API 1.42, how to make a missing source.
+func convertMounts(specs []containers.Mount, api string) (mounts []mount.Mount, binds []string, err error) {
+	for _, m := range specs {
+		switch m.Kind {
+		case containers.MountVolume:
+			if m.Subpath != "" && versions.LessThan(api, apiVolumeSubpath) {
+				return nil, nil, invalid("mount %s: a subpath of a volume needs an engine with API %s (Docker 26) or newer, this one has %s", m.Target, apiVolumeSubpath, api)
+			}
+			mounts = append(mounts, mount.Mount{
+				Type: mount.TypeVolume, Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly,
+				VolumeOptions: &mount.VolumeOptions{NoCopy: m.NoCopy, Subpath: m.Subpath},
+			})
+		case containers.MountBind:
+			if m.SELinux != "" || m.CreateHostPath && versions.LessThan(api, apiCreateMountpoint) {
+				text, err := bindText(m)
+				if err != nil {
+					return nil, nil, err
+				}
+				binds = append(binds, text)
+				continue
+			}
+			mounts = append(mounts, mount.Mount{
+				Type: mount.TypeBind, Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly,
+				BindOptions: &mount.BindOptions{Propagation: mount.Propagation(m.Propagation), CreateMountpoint: m.CreateHostPath},
+			})
+		case containers.MountTmpfs:
+			mounts = append(mounts, mount.Mount{
+				Type: mount.TypeTmpfs, Target: m.Target, ReadOnly: m.ReadOnly,
+				TmpfsOptions: &mount.TmpfsOptions{SizeBytes: m.TmpfsSize, Mode: os.FileMode(m.TmpfsMode)},
+			})
+		default:
+			return nil, nil, invalid("mount %s: unknown kind %q", m.Target, m.Kind)
+		}
+	}
+	return mounts, binds, nil
+}
+
+func bindText(m containers.Mount) (string, error) {
+	if strings.Contains(m.Source, ":") || strings.Contains(m.Target, ":") {
+		return "", invalid("mount %s: this engine cannot bind a path with a colon (%s)", m.Target, m.Source)
+	}
+	options := []string{"rw"}
+	if m.ReadOnly {
+		options[0] = "ro"
+	}
+	if m.SELinux != "" {
+		options = append(options, m.SELinux)
+	}
+	if m.Propagation != "" {
+		options = append(options, m.Propagation)
+	}
+	return m.Source + ":" + m.Target + ":" + strings.Join(options, ","), nil
+}
+
+func convertPorts(published []containers.Port, expose []string) (nat.PortSet, nat.PortMap, error) {
+	if len(published)+len(expose) == 0 {
+		return nil, nil, nil
+	}
+	exposed, bindings := nat.PortSet{}, nat.PortMap{}
+	for _, port := range published {
+		protocol := port.Protocol
+		if protocol == "" {
+			protocol = "tcp"
+		}
+		key := nat.Port(fmt.Sprintf("%d/%s", port.Container, protocol))
+		exposed[key] = struct{}{}
+		bindings[key] = append(bindings[key], nat.PortBinding{HostIP: port.HostIP, HostPort: port.Host})
+	}
+	for _, text := range expose {
+		protocol, number := nat.SplitProtoPort(text)
+		first, last, err := nat.ParsePortRangeToInt(number)
+		if err != nil || number == "" {
+			return nil, nil, invalid("port %q: want PORT or PORT/PROTOCOL", text)
+		}
+		for port := first; port <= last; port++ {
+			exposed[nat.Port(fmt.Sprintf("%d/%s", port, protocol))] = struct{}{}
+		}
+	}
+	return exposed, bindings, nil
+}
+
+func convertAttachment(a containers.Attachment, api string) *network.EndpointSettings {
+	settings := &network.EndpointSettings{Aliases: slices.Clone(a.Aliases), DriverOpts: a.Options}
+	if a.IPv4 != "" || a.IPv6 != "" {
+		settings.IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: a.IPv4, IPv6Address: a.IPv6}
+	}
+	if versions.GreaterThanOrEqualTo(api, apiManyNetworks) {
+		settings.MacAddress = a.MAC
+	}
+	return settings
+}
+
+// convertPlatform reads os[/arch[/variant]].
+func convertPlatform(text string) (*ocispec.Platform, error) {
+	if text == "" {
+		return nil, nil
+	}
+	parts := strings.Split(text, "/")
+	if len(parts) > 3 || slices.Contains(parts, "") {
+		return nil, invalid("platform %q: want os[/arch[/variant]], such as linux/arm64", text)
+	}
+	parts = append(parts, "", "")
+	return &ocispec.Platform{OS: parts[0], Architecture: parts[1], Variant: parts[2]}, nil
+}
+
+func convertNetwork(n containers.Network) network.CreateOptions {
+	options := network.CreateOptions{
+		Driver: n.Driver, Options: n.Options, Internal: n.Internal, Attachable: n.Attachable, Labels: n.Labels,
+	}
+	if n.EnableIPv6 {
+		options.EnableIPv6 = &n.EnableIPv6
+	}
+	if len(n.IPAM) > 0 {
+		options.IPAM = &network.IPAM{}
+	}
+	for _, subnet := range n.IPAM {
+		options.IPAM.Config = append(options.IPAM.Config, network.IPAMConfig{
+			Subnet: subnet.Subnet, IPRange: subnet.IPRange, Gateway: subnet.Gateway, AuxAddress: subnet.Aux,
+		})
+	}
+	return options
+}
+
+// splitAddress takes HOST:PORT apart. ErrInvalid otherwise.
+func splitAddress(address string) (host, port string, err error) {
+	host, port, err = net.SplitHostPort(address)
+	if err != nil || host == "" || port == "" {
+		return "", "", invalid("address %q: want HOST:PORT", address)
+	}
+	return host, port, nil
+}

@@ -1,0 +1,125 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/stagehand-dev/stagehand/containers"
+)
+
+// createAttempts bounds the races of Create with others who create and
+// destroy the same name; each lost race costs one attempt.
+const createAttempts = 5
+
+// Create implements containers.Engine. In the common case, a free name, it
+// takes one creating call and one look; only a conflict makes it search.
+func (e *Engine) Create(ctx context.Context, spec containers.Spec) (containers.Status, error) {
+	c, err := convert(spec, e.api.ClientVersion())
+	if err != nil {
+		return containers.Status{}, err
+	}
+	if spec.Command != nil && len(spec.Command) == 0 && spec.Entrypoint == nil {
+		// Docker takes an empty command for none at all, except beside an entrypoint.
+		if err := e.keepEntrypoint(ctx, &c, spec); err != nil {
+			return containers.Status{}, err
+		}
+	}
+	for attempt := 1; ; attempt++ {
+		made, err := e.api.ContainerCreate(ctx, c.config, c.host, c.networking, c.platform, spec.Name)
+		if err == nil {
+			return e.finish(ctx, made.ID, spec, c)
+		}
+		if !nameTaken(err) {
+			return containers.Status{}, failed(ctx, err, "create container %s", spec.Name)
+		}
+		found, inspectErr := e.inspect(ctx, spec.Name)
+		switch {
+		case inspectErr == nil:
+			return e.adopt(ctx, found, spec, c)
+		case !errors.Is(inspectErr, containers.ErrNotFound):
+			return containers.Status{}, inspectErr
+		case attempt == createAttempts:
+			return containers.Status{}, failed(ctx, err, "create container %s", spec.Name)
+		}
+		// The name's last holder is on its way out.
+		if err := e.awaitFree(ctx, spec.Name); err != nil {
+			return containers.Status{}, err
+		}
+	}
+}
+
+// nameTaken tells a name's conflict from any other, such as of a port. Docker's
+// text speaks of the name, Podman's of a container that is "already in use".
+func nameTaken(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "already in use") && strings.Contains(text, "name") &&
+		(cerrdefs.IsConflict(err) || cerrdefs.IsInternal(err))
+}
+
+func (e *Engine) keepEntrypoint(ctx context.Context, c *creation, spec containers.Spec) error {
+	image, err := e.api.ImageInspect(ctx, spec.Image)
+	if err != nil {
+		if cerrdefs.IsNotFound(err) {
+			return &fault{what: "create container " + spec.Name, kind: containers.ErrImage, cause: err}
+		}
+		return failed(ctx, err, "image %s", spec.Image)
+	}
+	if image.Config != nil {
+		c.config.Entrypoint = image.Config.Entrypoint
+	}
+	return nil
+}
+
+// adopt returns the container that holds the name already if it is spec's,
+// and finishes it if a Create before broke off.
+func (e *Engine) adopt(ctx context.Context, found container.InspectResponse, spec containers.Spec, c creation) (containers.Status, error) {
+	status := statusOf(found)
+	if want, has := c.config.Labels[containers.LabelSpec], status.Labels[containers.LabelSpec]; has != want {
+		what := "was not made by stagehand"
+		if has != "" {
+			what = "was made for another spec"
+		}
+		return status, fmt.Errorf("create container %s: %w: the container of that name (%s, %.12s) %s",
+			spec.Name, containers.ErrConflict, status.State, status.ID, what)
+	}
+	if status.State != containers.StateCreated {
+		return status, nil // it was started, so its files and networks are whole
+	}
+	var missing []containers.Attachment
+	for _, attachment := range c.later {
+		if _, connected := status.Networks[attachment.Network]; !connected {
+			missing = append(missing, attachment)
+		}
+	}
+	if len(missing) == 0 && len(spec.Files) == 0 {
+		return status, nil
+	}
+	c.later = missing
+	return e.finish(ctx, found.ID, spec, c)
+}
+
+// finish does what must happen between creation and start. All of it may be
+// done again: a container that was never started gets the same files anew.
+func (e *Engine) finish(ctx context.Context, id string, spec containers.Spec, c creation) (containers.Status, error) {
+	for _, attachment := range c.later {
+		settings := convertAttachment(attachment, e.api.ClientVersion())
+		if err := e.api.NetworkConnect(ctx, attachment.Network, id, settings); err != nil {
+			return containers.Status{}, failed(ctx, err, "connect container %s to network %s", spec.Name, attachment.Network)
+		}
+	}
+	if len(spec.Files) > 0 {
+		if err := e.copyIn(ctx, id, spec.Name, spec.Files); err != nil {
+			return containers.Status{}, err
+		}
+	}
+	made, err := e.inspect(ctx, id)
+	if err != nil {
+		return containers.Status{}, err
+	}
+	return statusOf(made), nil
+}

@@ -1,0 +1,289 @@
+package docker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+
+	"github.com/stagehand-dev/stagehand/containers"
+)
+
+// dialLimit bounds a dial whose ctx has no deadline: an address that drops
+// packets would otherwise hold it for minutes.
+const dialLimit = 30 * time.Second
+
+// Dial implements containers.Engine. Where the engine's bridges are network
+// interfaces of this host, a container's name is looked up in the engine and
+// its address dialled at once. Otherwise, and for names that are not
+// containers of the network, a probe container dials from inside.
+//
+// A name without a dot that no running container of the network has is
+// unreachable without asking a probe: that is what waiting for a container
+// that is yet to be made looks like, and it must stay cheap.
+func (e *Engine) Dial(ctx context.Context, networkName, address string) (net.Conn, error) {
+	host, port, err := splitAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	if e.options.ForceProbe {
+		n, err := e.network(ctx, networkName)
+		if err != nil {
+			return nil, err
+		}
+		return e.dialProbe(ctx, n, address)
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return e.dialAddress(ctx, networkName, host, address)
+	}
+	found, err := e.lookup(ctx, networkName, host)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > 0 {
+		if direct, known := e.bridges.get(found[0].network); known && direct {
+			return dialAny(ctx, found, host, port)
+		}
+	}
+	n, err := e.network(ctx, networkName)
+	if err != nil {
+		return nil, err
+	}
+	direct := e.isBridgeHere(n)
+	switch {
+	case len(found) > 0 && direct:
+		return dialAny(ctx, found, host, port)
+	case len(found) == 0 && !strings.Contains(host, "."):
+		return nil, fmt.Errorf("dial %s on network %s: %w: no running container has that name there", address, networkName, containers.ErrUnreachable)
+	}
+	return e.dialProbe(ctx, n, address)
+}
+
+// dialAddress dials an IP address of the network, or from within it.
+func (e *Engine) dialAddress(ctx context.Context, networkName, host, address string) (net.Conn, error) {
+	n, err := e.network(ctx, networkName)
+	if err != nil {
+		return nil, err
+	}
+	if !e.isBridgeHere(n) || !contains(n, netip.MustParseAddr(host)) {
+		return e.dialProbe(ctx, n, address)
+	}
+	_, port, _ := net.SplitHostPort(address)
+	return dialAny(ctx, []target{{address: host}}, host, port)
+}
+
+func contains(n network.Inspect, ip netip.Addr) bool {
+	for _, pool := range n.IPAM.Config {
+		if prefix, err := netip.ParsePrefix(pool.Subnet); err == nil && prefix.Contains(ip.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+// target is a running container that has the name that was asked for.
+type target struct {
+	network string // its ID
+	address string // IP
+}
+
+// dialAny tries the targets in turn, as a client of a name with several
+// addresses does.
+func dialAny(ctx context.Context, targets []target, host, port string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: dialLimit}
+	var errs []error
+	for _, t := range targets {
+		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(t.address, port))
+		if err == nil {
+			return conn, nil
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("dial %s: %w", net.JoinHostPort(host, port), ctx.Err())
+		}
+		errs = append(errs, err)
+	}
+	return nil, fmt.Errorf("dial %s: %w: %w", net.JoinHostPort(host, port), containers.ErrUnreachable, errors.Join(errs...))
+}
+
+// lookup does what the network's own name server does: it finds the running
+// containers that have the name there. Addresses are read anew each time,
+// since a container that is made or started again has another one, and the
+// old one may be somebody else's.
+func (e *Engine) lookup(ctx context.Context, networkName, host string) ([]target, error) {
+	summaries, err := e.api.ContainerList(ctx, container.ListOptions{
+		Filters: filters.NewArgs(filters.Arg("network", networkName)),
+	})
+	if err != nil {
+		return nil, failed(ctx, err, "containers of network %s", networkName)
+	}
+	host = strings.TrimSuffix(host, ".")
+	bare, _ := cutSuffixFold(host, "."+networkName) // NAME.NETWORK is a name too
+	var found []target
+	seen := make(map[string]bool, len(summaries))
+	for _, summary := range summaries {
+		endpoint := endpointOf(summary, networkName)
+		if endpoint == nil || endpoint.EndpointID == "" {
+			continue
+		}
+		seen[endpoint.EndpointID] = true
+		names, err := e.names.of(ctx, e, networkName, summary.ID, endpoint.EndpointID)
+		if errors.Is(err, containers.ErrNotFound) {
+			continue // gone since
+		}
+		if err != nil {
+			return nil, err
+		}
+		address := cmp.Or(endpoint.IPAddress, endpoint.GlobalIPv6Address)
+		if address != "" && (names[strings.ToLower(host)] || names[strings.ToLower(bare)]) {
+			found = append(found, target{network: endpoint.NetworkID, address: address})
+		}
+	}
+	e.names.keep(networkName, seen)
+	return found, nil
+}
+
+func endpointOf(summary container.Summary, networkName string) *network.EndpointSettings {
+	if summary.NetworkSettings == nil {
+		return nil
+	}
+	return summary.NetworkSettings.Networks[networkName]
+}
+
+func cutSuffixFold(text, suffix string) (string, bool) {
+	if len(text) > len(suffix) && strings.EqualFold(text[len(text)-len(suffix):], suffix) {
+		return text[:len(text)-len(suffix)], true
+	}
+	return text, false
+}
+
+// nameCache remembers which names an endpoint has. An endpoint is a
+// container's attachment to a network from one start to the next, so its names
+// do not change; its address is not kept.
+type nameCache struct {
+	mu    sync.Mutex
+	names map[string]map[string]map[string]bool // network, endpoint ID, names in lower case
+}
+
+func (c *nameCache) of(ctx context.Context, e *Engine, networkName, id, endpointID string) (map[string]bool, error) {
+	c.mu.Lock()
+	names := c.names[networkName][endpointID]
+	c.mu.Unlock()
+	if names != nil {
+		return names, nil
+	}
+	found, err := e.inspect(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	names = map[string]bool{
+		strings.ToLower(strings.TrimPrefix(found.Name, "/")): true,
+		found.ID[:min(12, len(found.ID))]:                    true,
+	}
+	if found.NetworkSettings != nil && found.NetworkSettings.Networks[networkName] != nil {
+		endpoint := found.NetworkSettings.Networks[networkName]
+		for _, alias := range append(endpoint.Aliases, endpoint.DNSNames...) {
+			names[strings.ToLower(alias)] = true
+		}
+		if endpoint.EndpointID != endpointID {
+			return names, nil // it has been started again since the list was made
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.names == nil {
+		c.names = map[string]map[string]map[string]bool{}
+	}
+	if c.names[networkName] == nil {
+		c.names[networkName] = map[string]map[string]bool{}
+	}
+	c.names[networkName][endpointID] = names
+	return names, nil
+}
+
+// keep forgets the endpoints of the network that are not there any more.
+func (c *nameCache) keep(networkName string, seen map[string]bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for endpointID := range c.names[networkName] {
+		if !seen[endpointID] {
+			delete(c.names[networkName], endpointID)
+		}
+	}
+}
+
+// bridgeCache remembers by network ID whether the network's bridge is an
+// interface of this host: a network does not change.
+type bridgeCache struct {
+	mu   sync.Mutex
+	here map[string]bool
+}
+
+func (c *bridgeCache) get(id string) (here, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	here, known = c.here[id]
+	return here, known
+}
+
+func (c *bridgeCache) set(id string, here bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.here == nil {
+		c.here = map[string]bool{}
+	}
+	c.here[id] = here
+}
+
+// isBridgeHere tells whether addresses of the network can be dialled from
+// this process. A socket on this host does not prove it: the engine may be in a
+// virtual machine, rootless in a network of its own, or this process in a container.
+func (e *Engine) isBridgeHere(n network.Inspect) bool {
+	if here, known := e.bridges.get(n.ID); known {
+		return here
+	}
+	here := runtime.GOOS == "linux" && e.endpoint.SocketPath() != "" && n.Driver == "bridge" && hasBridge(n)
+	e.bridges.set(n.ID, here)
+	return here
+}
+
+// hasBridge looks for the interface that Docker names after the network's ID,
+// or for Podman's, which has the gateway's address.
+func hasBridge(n network.Inspect) bool {
+	name := n.Options["com.docker.network.bridge.name"]
+	if name == "" && len(n.ID) >= 12 {
+		name = "br-" + n.ID[:12]
+	}
+	if _, err := net.InterfaceByName(name); err == nil {
+		return true
+	}
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return false
+	}
+	for _, i := range interfaces {
+		if !strings.HasPrefix(i.Name, "podman") && !strings.HasPrefix(i.Name, "cni-podman") {
+			continue
+		}
+		addresses, err := i.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, address := range addresses {
+			ip, _, err := net.ParseCIDR(address.String())
+			if err == nil && len(n.IPAM.Config) > 0 && n.IPAM.Config[0].Gateway == ip.String() {
+				return true
+			}
+		}
+	}
+	return false
+}

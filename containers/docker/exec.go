@@ -1,0 +1,51 @@
+package docker
+
+import (
+	"context"
+	"io"
+	"sync"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/pkg/stdcopy"
+)
+
+// Exec implements containers.Execer.
+func (e *Engine) Exec(ctx context.Context, name string, command []string, output io.Writer) (int, error) {
+	if len(command) == 0 {
+		return 0, invalid("exec in container %s: the command is empty", name)
+	}
+	made, err := e.api.ContainerExecCreate(ctx, name, container.ExecOptions{
+		Cmd: command, AttachStdout: true, AttachStderr: true,
+	})
+	if err != nil {
+		return 0, failed(ctx, err, "exec in container %s", name)
+	}
+	attached, err := e.api.ContainerExecAttach(ctx, made.ID, container.ExecAttachOptions{})
+	if err != nil {
+		return 0, failed(ctx, err, "exec in container %s", name)
+	}
+	closeOnce := sync.OnceFunc(attached.Close)
+	defer closeOnce()
+	defer context.AfterFunc(ctx, closeOnce)()
+	if output == nil {
+		output = io.Discard
+	}
+	_, err = stdcopy.StdCopy(output, output, attached.Reader)
+	if err != nil {
+		return 0, failed(ctx, err, "exec in container %s", name)
+	}
+	// The output's end comes a moment before the engine has written the exit
+	// code down; a process that closed its output lives on.
+	for pause := (backoff{}); ; {
+		state, err := e.api.ContainerExecInspect(ctx, made.ID)
+		if err != nil {
+			return 0, failed(ctx, err, "exec in container %s", name)
+		}
+		if !state.Running {
+			return state.ExitCode, nil
+		}
+		if err := pause.wait(ctx); err != nil {
+			return 0, failed(ctx, err, "exec in container %s", name)
+		}
+	}
+}

@@ -1,0 +1,230 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/pkg/stdcopy"
+
+	"github.com/stagehand-dev/stagehand/containers"
+)
+
+// Logs implements containers.Engine.
+func (e *Engine) Logs(ctx context.Context, name string, opts containers.LogOptions) (io.ReadCloser, error) {
+	found, err := e.inspect(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	reader, writer := io.Pipe()
+	f := &follower{
+		engine: e, id: found.ID, name: name, opts: opts, started: parseTime(found.State.StartedAt),
+		tty:   found.Config != nil && found.Config.Tty,
+		lines: lineWriter{out: writer, keepTimes: opts.Timestamps},
+	}
+	// A followed log is opened again for each run of the container: the time
+	// of the last line is where it goes on.
+	f.lines.times = opts.Timestamps || opts.Follow
+	// The first answer is waited for here, so that a container without
+	// readable logs is an error of this call.
+	body, err := f.open(ctx, opts.Since, opts.Tail)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	stream := &logStream{PipeReader: reader, cancel: cancel}
+	stream.done.Go(func() { writer.CloseWithError(f.run(ctx, body)) })
+	return stream, nil
+}
+
+// logStream owns the goroutine that fills its pipe.
+type logStream struct {
+	*io.PipeReader
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+func (s *logStream) Close() error {
+	s.cancel()
+	err := s.PipeReader.Close()
+	s.done.Wait()
+	return err
+}
+
+// follower reads the log of one container through all its runs.
+type follower struct {
+	engine  *Engine
+	id      string
+	name    string
+	opts    containers.LogOptions
+	tty     bool
+	started time.Time // the start of the run that is read; zero before the first
+	lines   lineWriter
+}
+
+func (f *follower) open(ctx context.Context, since time.Time, tail int) (io.ReadCloser, error) {
+	options := container.LogsOptions{
+		ShowStdout: true, ShowStderr: true, Follow: f.opts.Follow,
+		Timestamps: f.opts.Timestamps || (f.lines.times && !f.tty),
+	}
+	if tail > 0 {
+		options.Tail = strconv.Itoa(tail)
+	}
+	if !since.IsZero() {
+		options.Since = since.Format(time.RFC3339Nano)
+	}
+	body, err := f.engine.api.ContainerLogs(ctx, f.id, options)
+	if err != nil {
+		return nil, failed(ctx, err, "logs of container %s", f.name)
+	}
+	return body, nil
+}
+
+// run copies the log to its end. The engine ends a followed log when the
+// process ends, and at once for one that was not started: a restart policy's
+// next run, or the first one, is waited for here.
+func (f *follower) run(ctx context.Context, body io.ReadCloser) error {
+	for {
+		err := f.copy(body)
+		err = errors.Join(err, body.Close())
+		if err != nil {
+			return failed(ctx, err, "logs of container %s", f.name)
+		}
+		if !f.opts.Follow {
+			return nil
+		}
+		since, more, err := f.nextRun(ctx)
+		if !more || err != nil {
+			return err
+		}
+		if body, err = f.open(ctx, since, 0); err != nil {
+			return err
+		}
+	}
+}
+
+func (f *follower) copy(body io.Reader) error {
+	if f.tty {
+		_, err := io.Copy(f.lines.out, body)
+		return err
+	}
+	err := f.lines.demultiplex(body)
+	return errors.Join(err, f.lines.flush())
+}
+
+// nextRun waits until there is another run than the one that was read, and
+// returns the moment from which on the log is new; more is false after the end.
+func (f *follower) nextRun(ctx context.Context) (since time.Time, more bool, err error) {
+	for pause := (backoff{}); ; {
+		found, err := f.engine.inspect(ctx, f.id)
+		if errors.Is(err, containers.ErrNotFound) {
+			return since, false, nil
+		}
+		if err != nil {
+			return since, false, err
+		}
+		status := statusOf(found)
+		switch {
+		case !status.Started.IsZero() && !status.Started.Equal(f.started):
+			since = f.opts.Since
+			switch {
+			case !f.lines.last.IsZero():
+				since = f.lines.last.Add(1) // the engine's since is inclusive
+			case f.tty && !f.started.IsZero():
+				since = status.Started // a terminal's log has no times to go by
+			}
+			f.started = status.Started
+			return since, true, nil
+		case status.Ended():
+			return since, false, nil
+		}
+		if err := pause.wait(ctx); err != nil {
+			return since, false, failed(ctx, err, "logs of container %s", f.name)
+		}
+	}
+}
+
+// lineWriter takes the engine's frames, each of which holds one line of one
+// stream or a part of a long one (Docker cuts at 16 KB), and writes whole lines.
+type lineWriter struct {
+	out io.Writer
+	// times: each frame begins with a time and a space; keepTimes: so does each line.
+	times, keepTimes bool
+	last             time.Time // of the newest line; zero before the first
+	partial          [3][]byte // by stream
+}
+
+// demultiplex reads frames of 8 bytes of header (stream, 0, 0, 0, length as
+// big endian) and content. Source: Docker's API, "Attach to a container".
+func (w *lineWriter) demultiplex(body io.Reader) error {
+	var header [8]byte
+	var frame []byte
+	for {
+		if _, err := io.ReadFull(body, header[:]); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		size := int(binary.BigEndian.Uint32(header[4:]))
+		if cap(frame) < size {
+			frame = make([]byte, size)
+		}
+		frame = frame[:size]
+		if _, err := io.ReadFull(body, frame); err != nil {
+			return errors.Join(io.ErrUnexpectedEOF, err)
+		}
+		switch stream := stdcopy.StdType(header[0]); stream {
+		case stdcopy.Stdin, stdcopy.Stdout, stdcopy.Stderr:
+			if err := w.frame(int(stream), frame); err != nil {
+				return err
+			}
+		case stdcopy.Systemerr:
+			return fmt.Errorf("the engine's log reader: %s", bytes.TrimSpace(frame))
+		default:
+			return fmt.Errorf("the engine's log has a frame of an unknown stream %d", stream)
+		}
+	}
+}
+
+func (w *lineWriter) frame(stream int, content []byte) error {
+	if w.times {
+		stamp, rest, _ := bytes.Cut(content, []byte(" "))
+		if at, err := time.Parse(time.RFC3339Nano, string(stamp)); err == nil {
+			w.last = at
+			if len(w.partial[stream]) > 0 || !w.keepTimes {
+				content = rest
+			}
+		}
+	}
+	w.partial[stream] = append(w.partial[stream], content...)
+	end := bytes.LastIndexByte(w.partial[stream], '\n') + 1
+	if end == 0 {
+		return nil
+	}
+	_, err := w.out.Write(w.partial[stream][:end])
+	w.partial[stream] = append(w.partial[stream][:0], w.partial[stream][end:]...)
+	return err
+}
+
+// flush writes what the log ended with, where that was not a line's end.
+func (w *lineWriter) flush() error {
+	for stream, rest := range w.partial {
+		w.partial[stream] = nil
+		if len(rest) == 0 {
+			continue
+		}
+		if _, err := w.out.Write(rest); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
+
+	"github.com/stagehand-dev/stagehand/containers"
+)
+
+// network looks at the network of exactly that name.
+func (e *Engine) network(ctx context.Context, name string) (network.Inspect, error) {
+	if name == "" {
+		return network.Inspect{}, invalid("a network's name is empty")
+	}
+	found, err := e.api.NetworkInspect(ctx, name, network.InspectOptions{})
+	if err != nil {
+		return found, failed(ctx, err, "network %s", name)
+	}
+	if found.Name != name && found.ID != name { // Docker takes the first digits of an ID for a name too
+		return network.Inspect{}, fmt.Errorf("network %s: %w", name, containers.ErrNotFound)
+	}
+	return found, nil
+}
+
+// EnsureNetwork implements containers.Engine.
+func (e *Engine) EnsureNetwork(ctx context.Context, n containers.Network) error {
+	// Docker 20.10 checks the name before it makes the network, not while: two
+	// calls at once from here would make two networks of one name.
+	e.creating.Lock()
+	defer e.creating.Unlock()
+	_, err := e.network(ctx, n.Name)
+	if err == nil || n.External || !errors.Is(err, containers.ErrNotFound) {
+		return err
+	}
+	_, err = e.api.NetworkCreate(ctx, n.Name, convertNetwork(n))
+	if err == nil {
+		return nil
+	}
+	// Somebody else was quicker: what counts is that it stands there.
+	if _, again := e.network(ctx, n.Name); again == nil {
+		return nil
+	}
+	return failed(ctx, err, "create network %s", n.Name)
+}
+
+// RemoveNetwork implements containers.Engine. Probes of ours on that network
+// go first.
+func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
+	for {
+		found, err := e.network(ctx, name)
+		if errors.Is(err, containers.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := e.removeProbes(ctx, found); err != nil {
+			return err
+		}
+		err = e.api.NetworkRemove(ctx, found.ID)
+		if err != nil && !cerrdefs.IsNotFound(err) {
+			err = failed(ctx, err, "remove network %s", name)
+			if !errors.Is(err, containers.ErrConflict) || !e.dropStale(ctx, found) {
+				return err
+			}
+		}
+	}
+}
+
+// dropStale disconnects endpoints whose container is gone: an engine that was
+// killed hard keeps them, and the network with them. It tells whether there were any.
+func (e *Engine) dropStale(ctx context.Context, n network.Inspect) bool {
+	dropped := false
+	for id := range n.Containers {
+		if _, err := e.inspect(ctx, id); !errors.Is(err, containers.ErrNotFound) {
+			continue
+		}
+		if e.api.NetworkDisconnect(ctx, n.ID, id, true) == nil {
+			dropped = true
+		}
+	}
+	return dropped
+}
+
+// ListNetworks implements containers.Engine.
+func (e *Engine) ListNetworks(ctx context.Context, labels map[string]string) ([]string, error) {
+	found, err := e.api.NetworkList(ctx, network.ListOptions{Filters: labelFilter(labels)})
+	if err != nil {
+		return nil, failed(ctx, err, "list networks")
+	}
+	names := make([]string, 0, len(found))
+	for _, n := range found {
+		names = append(names, n.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// EnsureVolume implements containers.Engine.
+func (e *Engine) EnsureVolume(ctx context.Context, v containers.Volume) (containers.VolumeStatus, error) {
+	if v.Name == "" {
+		return containers.VolumeStatus{}, invalid("a volume's name is empty")
+	}
+	if v.External {
+		found, err := e.api.VolumeInspect(ctx, v.Name)
+		if err != nil {
+			return containers.VolumeStatus{}, failed(ctx, err, "volume %s", v.Name)
+		}
+		return volumeStatus(&found), nil
+	}
+	// Creating is idempotent: what stands there is returned as it is.
+	made, err := e.api.VolumeCreate(ctx, volume.CreateOptions{
+		Name: v.Name, Driver: v.Driver, DriverOpts: v.Options, Labels: v.Labels,
+	})
+	if err != nil {
+		return containers.VolumeStatus{}, failed(ctx, err, "create volume %s", v.Name)
+	}
+	return volumeStatus(&made), nil
+}
+
+func volumeStatus(v *volume.Volume) containers.VolumeStatus {
+	return containers.VolumeStatus{Name: v.Name, Created: parseTime(v.CreatedAt), Labels: v.Labels}
+}
+
+// RemoveVolume implements containers.Engine.
+func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
+	if name == "" {
+		return invalid("a volume's name is empty")
+	}
+	err := e.api.VolumeRemove(ctx, name, false)
+	if cerrdefs.IsNotFound(err) {
+		return nil
+	}
+	return failed(ctx, err, "remove volume %s", name)
+}
+
+// ListVolumes implements containers.Engine.
+func (e *Engine) ListVolumes(ctx context.Context, labels map[string]string) ([]containers.VolumeStatus, error) {
+	found, err := e.api.VolumeList(ctx, volume.ListOptions{Filters: labelFilter(labels)})
+	if err != nil {
+		return nil, failed(ctx, err, "list volumes")
+	}
+	statuses := make([]containers.VolumeStatus, 0, len(found.Volumes))
+	for _, v := range found.Volumes {
+		if v != nil {
+			statuses = append(statuses, volumeStatus(v))
+		}
+	}
+	slices.SortFunc(statuses, func(a, b containers.VolumeStatus) int { return strings.Compare(a.Name, b.Name) })
+	return statuses, nil
+}

@@ -1,0 +1,132 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/stagehand-dev/stagehand/containers"
+)
+
+// Wait implements containers.Engine. The engine's wait is open before the
+// state is read, so no end falls between the two; what is returned is always
+// read from the container itself, after a lost connection too.
+func (e *Engine) Wait(ctx context.Context, name string) (containers.Status, error) {
+	id := name
+	for pause := (backoff{}); ; {
+		next, lost, closeWait := e.openWait(ctx, id)
+		found, err := e.inspect(ctx, id)
+		if err != nil {
+			closeWait()
+			return containers.Status{}, err
+		}
+		id = found.ID // the name may get another holder
+		switch {
+		case vanishing(found.State):
+			// Somebody removes it: how it ended cannot be told from the kill.
+			closeWait()
+			if err := pause.wait(ctx); err != nil {
+				return containers.Status{}, failed(ctx, err, "wait for container %s", name)
+			}
+			continue
+		case statusOf(found).Ended():
+			closeWait()
+			return statusOf(found), nil
+		}
+		exit, err := awaitExit(ctx, next, lost)
+		closeWait()
+		switch {
+		case ctx.Err() != nil:
+			return containers.Status{}, failed(ctx, ctx.Err(), "wait for container %s", name)
+		case err != nil:
+			// The connection broke. What the engine says now is what counts;
+			// when it says nothing, the next look gives ErrUnavailable.
+			if err := pause.wait(ctx); err != nil {
+				return containers.Status{}, failed(ctx, err, "wait for container %s", name)
+			}
+			continue
+		}
+		pause = backoff{}
+		if status, done, err := e.afterExit(ctx, found, exit); done || err != nil {
+			return status, err
+		}
+	}
+}
+
+// openWait asks the engine to tell the container's next end. It returns once
+// the engine listens.
+func (e *Engine) openWait(ctx context.Context, id string) (<-chan container.WaitResponse, <-chan error, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	next, lost := e.api.ContainerWait(ctx, id, container.WaitConditionNextExit)
+	finished := make(chan struct{})
+	exits := make(chan container.WaitResponse, 1)
+	errs := make(chan error, 1)
+	go func() { // owned by the returned function
+		defer close(finished)
+		select {
+		case exit := <-next:
+			exits <- exit
+		case err := <-lost:
+			errs <- err
+		case <-ctx.Done():
+			// The client's own goroutine blocks on one of its channels until heard.
+			select {
+			case <-next:
+			case <-lost:
+			}
+		}
+	}()
+	return exits, errs, func() {
+		cancel()
+		<-finished
+	}
+}
+
+func awaitExit(ctx context.Context, next <-chan container.WaitResponse, lost <-chan error) (container.WaitResponse, error) {
+	select {
+	case exit := <-next:
+		if exit.Error != nil && exit.Error.Message != "" {
+			return exit, errors.New(exit.Error.Message)
+		}
+		return exit, nil
+	case err := <-lost:
+		return container.WaitResponse{}, err
+	case <-ctx.Done():
+		return container.WaitResponse{}, ctx.Err()
+	}
+}
+
+// afterExit reads the state after the engine told of an end. done is false
+// where that end was not the last one.
+func (e *Engine) afterExit(ctx context.Context, before container.InspectResponse, exit container.WaitResponse) (status containers.Status, done bool, err error) {
+	found, err := e.inspect(ctx, before.ID)
+	if err != nil {
+		return status, false, err
+	}
+	status = statusOf(found)
+	switch {
+	case vanishing(found.State), restarts(found) && !status.Ended():
+		return status, false, nil
+	case status.Ended():
+		return status, true, nil
+	}
+	// It was started again by hand, at once: the end that was waited for is
+	// the one that the engine told.
+	if exit.StatusCode < 0 || exit.StatusCode > 255 {
+		return status, false, fmt.Errorf("container %s: the engine tells an impossible exit code %d", status.Name, exit.StatusCode)
+	}
+	status.State, status.ExitCode, status.OOMKilled, status.Error = containers.StateExited, int(exit.StatusCode), false, ""
+	status.Health, status.HealthLog = containers.HealthNone, ""
+	status.Started, status.Finished = parseTime(before.State.StartedAt), parseTime(found.State.FinishedAt)
+	return status, true, nil
+}
+
+func restarts(c container.InspectResponse) bool {
+	return c.HostConfig != nil && !c.HostConfig.RestartPolicy.IsNone()
+}
+
+func vanishing(state *container.State) bool {
+	return state.Status == container.StateRemoving
+}
