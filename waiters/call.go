@@ -44,7 +44,7 @@ func (c *Call) Do(ctx context.Context, w World) (CallResult, error) {
 	inner, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	d := &dialer{w: w}
-	a, err := c.HTTP.send(inner, d)
+	a, err := c.HTTP.send(inner, d, true)
 	if err == nil {
 		o := c.HTTP.judge(a)
 		return CallResult{OK: o.Holds, Detail: o.Detail, Body: string(a.body[:min(len(a.body), maxResult)])}, nil

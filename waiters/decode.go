@@ -114,7 +114,7 @@ func (d *decoder) kind(kind string, node *yaml.Node, p *pacing, depth int) Condi
 		return d.tcp(node, p)
 	case "http":
 		if h := d.http(node, p); h != nil {
-			return h
+			return *h
 		}
 		return nil
 	case "log":

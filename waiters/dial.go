@@ -54,6 +54,8 @@ func (d *dialer) verdict(ctx context.Context, err error) (Observation, error) {
 	switch {
 	case ctx.Err() != nil:
 		return Observation{}, ctx.Err()
+	case dialled == nil && errors.Is(err, containers.ErrUnavailable):
+		return Observation{}, err
 	case dialled == nil:
 		return Observation{Detail: brief(err)}, nil
 	case errors.Is(dialled, containers.ErrUnreachable):

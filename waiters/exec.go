@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
@@ -47,6 +48,9 @@ func (e Exec) Look(ctx context.Context, w World) (Observation, error) {
 	}
 	return Observation{Holds: true, Detail: "exit 0"}, nil
 }
+
+// limit is generous: a command that is cut off goes on in its container.
+func (e Exec) limit() time.Duration { return time.Minute }
 
 // String is "exec SERVICE: COMMAND".
 func (e Exec) String() string {

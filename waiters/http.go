@@ -60,31 +60,19 @@ type answer struct {
 // Look sends the request once, on a connection of its own.
 func (h HTTP) Look(ctx context.Context, w World) (Observation, error) {
 	d := &dialer{w: w}
-	a, err := h.send(ctx, d)
+	a, err := h.send(ctx, d, h.Match != nil || h.JSON != nil)
 	if err != nil {
 		return d.verdict(ctx, err)
 	}
 	return h.judge(a), nil
 }
 
-// send sends the request and reads the answer.
-func (h HTTP) send(ctx context.Context, d *dialer) (answer, error) {
-	method := h.Method
-	if method == "" {
-		method = http.MethodGet
-	}
-	request, err := http.NewRequestWithContext(ctx, method, h.URL, strings.NewReader(h.Body))
+// send sends the request and reads the answer, its body only where that is
+// asked for or says what is wrong: some never end.
+func (h HTTP) send(ctx context.Context, d *dialer, whole bool) (answer, error) {
+	request, err := h.request(ctx)
 	if err != nil {
 		return answer{}, err
-	}
-	if h.Body == "" {
-		request.Body, request.ContentLength, request.GetBody = nil, 0, nil
-	}
-	for key, values := range h.Header {
-		request.Header[http.CanonicalHeaderKey(key)] = values
-	}
-	if host := h.Header.Get("Host"); host != "" {
-		request.Host = host
 	}
 	// A transport of its own: nothing of the environment (proxies), nothing
 	// kept from one look to the next, which may meet another container.
@@ -104,11 +92,40 @@ func (h HTTP) send(ctx context.Context, d *dialer) (answer, error) {
 		return answer{}, err
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err != nil {
-		return answer{}, fmt.Errorf("status %d, but the body broke off: %w", response.StatusCode, err)
+	a := answer{status: response.StatusCode, location: response.Header.Get("Location")}
+	if !whole && h.accepts(a.status) {
+		return a, nil
 	}
-	return answer{status: response.StatusCode, body: body, location: response.Header.Get("Location")}, nil
+	if a.body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer)); err != nil {
+		return answer{}, fmt.Errorf("status %d, but the body broke off: %w", a.status, err)
+	}
+	return a, nil
+}
+
+func (h HTTP) request(ctx context.Context) (*http.Request, error) {
+	var body io.Reader
+	if h.Body != "" {
+		body = strings.NewReader(h.Body)
+	}
+	method := h.Method
+	if method == "" {
+		method = http.MethodGet
+	}
+	request, err := http.NewRequestWithContext(ctx, method, h.URL, body)
+	if err != nil {
+		return nil, err
+	}
+	if user := request.URL.User; user != nil {
+		password, _ := user.Password()
+		request.SetBasicAuth(user.Username(), password)
+	}
+	for key, values := range h.Header {
+		request.Header[http.CanonicalHeaderKey(key)] = values
+	}
+	if host := h.Header.Get("Host"); host != "" {
+		request.Host = host
+	}
+	return request, nil
 }
 
 // judge says whether the answer is the one that is waited for.

@@ -15,8 +15,8 @@ type JSON struct {
 	// Path is .a.b[0].c, with or without a leading $; keys with other
 	// characters are written ["a key"].
 	Path string
-	// Value is what must stand there: text, float64, bool, nil, []any or
-	// map[string]any. A single value is compared by its text as well: 1 is "1".
+	// Value is what must stand there: nil, []any, map[string]any, or a single
+	// value, which is compared by its text, or as a number: 1 is "1" and 1.0.
 	Value any
 	// Present asks only that something other than null or false stands there.
 	Present bool
@@ -233,8 +233,11 @@ func (f *fields) plain(node *yaml.Node, depth int) any {
 		}
 		return m
 	}
-	if node.ShortTag() == "!!null" {
+	switch node.ShortTag() {
+	case "!!null":
 		return nil
+	case "!!bool":
+		return strings.ToLower(node.Value)
 	}
 	return node.Value
 }

@@ -53,17 +53,19 @@ func (l Log) References() []string { return []string{l.Service} }
 func (l Log) begin() Condition { return &logReader{Log: l} }
 
 // logReader reads on where it stopped, as long as it is the same start of
-// the same container.
+// the same container. The last second is read again at every look: an engine
+// notes the lines of the two streams side by side, and one may come later than
+// its time says.
 type logReader struct {
 	Log
 	id      string
 	started time.Time
-	found   int
-	// last is the time of the newest line read, and same the number of lines read
-	// that carry it: a log is read again from that time on, without those.
-	last time.Time
-	same int
+	// settled is the number of matching lines before from; those since are counted anew.
+	settled int
+	from    time.Time
 }
+
+const overlap = time.Second
 
 func (r *logReader) Look(ctx context.Context, w World) (Observation, error) {
 	s, there, err := w.status(ctx, r.Service)
@@ -74,80 +76,87 @@ func (r *logReader) Look(ctx context.Context, w World) (Observation, error) {
 		return Observation{Detail: where(s, there)}, nil
 	}
 	if s.ID != r.id || !r.Since.All && !s.Started.Equal(r.started) {
-		r.id, r.started, r.found, r.same, r.last = s.ID, s.Started, 0, 0, r.from(s)
+		r.id, r.started, r.settled, r.from = s.ID, s.Started, 0, r.begins(s)
 	}
-	if err := r.read(ctx, w, s.Name); err != nil {
+	found, err := r.read(ctx, w, s.Name)
+	if err != nil {
 		if errors.Is(err, containers.ErrNotFound) {
 			return Observation{Detail: where(s, false)}, nil
 		}
 		return Observation{}, fmt.Errorf("log of %s: %w", r.Service, err)
 	}
 	count := max(r.Count, 1)
-	o := Observation{Holds: r.found >= count, Detail: "no line matches"}
+	o := Observation{Holds: found >= count, Detail: "no line matches"}
 	switch {
 	case count > 1:
-		o.Detail = fmt.Sprintf("%d of %d lines", min(r.found, count), count)
+		o.Detail = fmt.Sprintf("%d of %d lines", min(found, count), count)
 	case o.Holds:
 		o.Detail = "a line matches"
 	}
 	return o, nil
 }
 
-// from is the time from which lines count. A start is noted by engines a moment
-// after the process has begun to print (Docker 20.10 sets StartedAt when
-// containerd has answered), so the border is half way back to the end before it.
-func (r *logReader) from(s containers.Status) time.Time {
+const (
+	// startLag is how much earlier than its noted start a process may have
+	// printed: Docker 20.10 notes the start when containerd has answered.
+	startLag = time.Second
+	// restartLag is the same where an earlier run ended just before at an unknown
+	// time. Docker waits at least 100 ms before it restarts a container.
+	restartLag = 50 * time.Millisecond
+)
+
+// begins is the time from which lines count. Of a container's present start that is half
+// way between the end before and the start: see startLag.
+func (r *logReader) begins(s containers.Status) time.Time {
 	switch {
 	case r.Since.All:
 		return time.Time{}
 	case r.Since.Ago > 0:
 		return time.Now().Add(-r.Since.Ago)
-	case s.Ended() || s.Finished.IsZero() || s.Finished.After(s.Started):
-		if s.Restarts == 0 {
-			return time.Time{}
-		}
-		return s.Started.Add(-startSlack)
+	case !s.Finished.IsZero() && s.Finished.Before(s.Started):
+		return s.Finished.Add(s.Started.Sub(s.Finished) / 2)
+	case s.Restarts > 0:
+		return s.Started.Add(-restartLag)
 	}
-	return s.Finished.Add(s.Started.Sub(s.Finished) / 2)
+	return s.Started.Add(-startLag)
 }
 
-// startSlack is how much earlier than its noted start a process may have
-// printed, where the end before it is not known any more. An engine's restart
-// waits longer than this: Docker's first one 100 ms.
-const startSlack = 50 * time.Millisecond
-
-// read counts the lines that came since the last time.
-func (r *logReader) read(ctx context.Context, w World, container string) error {
-	logs, err := w.Engine.Logs(ctx, container, containers.LogOptions{Since: r.last, Timestamps: true})
+// read returns how many lines match in all.
+func (r *logReader) read(ctx context.Context, w World, container string) (int, error) {
+	logs, err := w.Engine.Logs(ctx, container, containers.LogOptions{Since: r.from, Timestamps: true})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer logs.Close()
-	from, skip := r.last, r.same
-	return eachLine(logs, func(line string) bool {
+	newest, matches := r.from, []time.Time(nil)
+	err = eachLine(logs, func(line string) bool {
 		stamp, text, _ := strings.Cut(line, " ")
 		at, err := time.Parse(time.RFC3339Nano, stamp)
-		if err != nil {
-			// A line without a time cannot be told from itself at the next look.
+		if err != nil || at.Before(r.from) {
+			// What has no time cannot be told from itself at the next look.
 			return true
 		}
-		switch {
-		case at.Before(from):
-			return true
-		case at.Equal(from) && skip > 0:
-			skip--
-			return true
-		case at.After(r.last):
-			r.last, r.same = at, 0
-		}
-		if at.Equal(r.last) {
-			r.same++
+		if at.After(newest) {
+			newest = at
 		}
 		if r.Match.MatchString(text) {
-			r.found++
+			matches = append(matches, at)
 		}
-		return true
+		return r.settled+len(matches) < max(r.Count, 1)
 	})
+	if err != nil {
+		return 0, err
+	}
+	found := r.settled + len(matches)
+	if next := newest.Add(-overlap); next.After(r.from) {
+		for _, at := range matches {
+			if at.Before(next) {
+				r.settled++
+			}
+		}
+		r.from = next
+	}
+	return found, nil
 }
 
 func (d *decoder) log(node *yaml.Node, p *pacing) Condition {

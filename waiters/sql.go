@@ -1,6 +1,7 @@
 package waiters
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,8 +9,10 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgtype"
 	"gopkg.in/yaml.v3"
 )
@@ -38,6 +41,11 @@ func (q SQL) Look(ctx context.Context, w World) (Observation, error) {
 	config.DialFunc = func(ctx context.Context, _, address string) (net.Conn, error) { return d.dial(ctx, address) }
 	// Names are the stack network's: only the engine can look them up.
 	config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
+	// A query that is cut off is cancelled on the server too: otherwise each
+	// look would leave one more behind.
+	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: time.Second}
+	}
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
 		return q.failed(ctx, d, err)
@@ -48,11 +56,35 @@ func (q SQL) Look(ctx context.Context, w World) (Observation, error) {
 		defer cancel()
 		_ = conn.Close(closing) // the answer is here already
 	}()
-	results, err := conn.Exec(ctx, q.Query).ReadAll()
+	v, err := first(conn.Exec(ctx, q.Query))
 	if err != nil {
 		return q.failed(ctx, d, err)
 	}
-	return q.judge(results), nil
+	return q.judge(v), nil
+}
+
+// value is the first value of the last result that has columns.
+type value struct {
+	columns, rows bool
+	oid           uint32
+	text          []byte // nil for NULL
+}
+
+// first reads the results to their end and keeps only the value.
+func first(results *pgconn.MultiResultReader) (value, error) {
+	var v value
+	for results.NextResult() {
+		r := results.ResultReader()
+		for n := 0; r.NextRow(); n++ {
+			if values := r.Values(); n == 0 && len(values) > 0 {
+				v = value{columns: true, rows: true, oid: r.FieldDescriptions()[0].DataTypeOID, text: bytes.Clone(values[0])}
+			}
+		}
+		if tag, err := r.Close(); err == nil && tag.RowsAffected() == 0 && len(r.FieldDescriptions()) > 0 {
+			v = value{columns: true}
+		}
+	}
+	return v, results.Close()
 }
 
 // config is how pgconn connects. Its errors carry no password.
@@ -67,7 +99,7 @@ func (q SQL) config() (*pgconn.Config, error) {
 // failed says what was seen in place of a result.
 func (q SQL) failed(ctx context.Context, d *dialer, err error) (Observation, error) {
 	var answer *pgconn.PgError
-	if errors.As(err, &answer) {
+	if ctx.Err() == nil && errors.As(err, &answer) {
 		return Observation{Detail: shorten(q.hide(answer.Message))}, nil
 	}
 	o, err := d.verdict(ctx, err)
@@ -75,23 +107,16 @@ func (q SQL) failed(ctx context.Context, d *dialer, err error) (Observation, err
 	return o, err
 }
 
-// judge looks at the first value of the last result that has columns.
-func (q SQL) judge(results []*pgconn.Result) Observation {
-	var last *pgconn.Result
-	for _, r := range results {
-		if len(r.FieldDescriptions) > 0 {
-			last = r
-		}
-	}
+func (q SQL) judge(v value) Observation {
 	switch {
-	case last == nil:
+	case !v.columns:
 		return Observation{Detail: "the query returns nothing"}
-	case len(last.Rows) == 0:
+	case !v.rows:
 		return Observation{Detail: "no row"}
-	case last.Rows[0][0] == nil:
+	case v.text == nil:
 		return Observation{Detail: "NULL"}
 	}
-	value := string(last.Rows[0][0])
+	value := string(v.text)
 	o := Observation{Detail: shorten(q.hide(value))}
 	switch {
 	case q.Equals != nil:
@@ -101,7 +126,7 @@ func (q SQL) judge(results []*pgconn.Result) Observation {
 		if o.Holds = err == nil && n >= *q.AtLeast; err != nil {
 			o.Detail += " is not a number"
 		}
-	case last.FieldDescriptions[0].DataTypeOID == pgtype.BoolOID:
+	case v.oid == pgtype.BoolOID:
 		o.Holds = value == "t"
 		o.Detail = strconv.FormatBool(o.Holds)
 	default:
@@ -128,6 +153,8 @@ func (q SQL) hide(text string) string {
 	}
 	return strings.NewReplacer(password, "xxxxx", url.QueryEscape(password), "xxxxx", url.PathEscape(password), "xxxxx").Replace(text)
 }
+
+func (q SQL) limit() time.Duration { return 30 * time.Second }
 
 // String is "sql URL: QUERY", without user, password and parameters.
 func (q SQL) String() string {

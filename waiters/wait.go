@@ -186,6 +186,9 @@ type part struct {
 // look looks once and holds when the condition has held for StableFor.
 func (p *part) look(ctx context.Context, w World) (Observation, error) {
 	o, err := observe(ctx, w, p.Condition)
+	if err != nil && ctx.Err() != nil {
+		return o, err // cut off: nothing was seen that could break the row
+	}
 	if err != nil || !o.Holds {
 		p.since = time.Time{}
 		return o, err
