@@ -1,0 +1,283 @@
+package views
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stagehand-dev/stagehand/events"
+)
+
+// Lines writes a run for people: one aligned line an event, with the time
+// since the run's start, and a summary at its end.
+type Lines struct {
+	// W takes the text.
+	W io.Writer
+	// Steps are the IDs of the steps to come, so that columns are aligned from the first line on.
+	Steps []string
+	// Host is where published ports are reached; "" is localhost.
+	Host string
+
+	mu       sync.Mutex
+	width    int
+	started  time.Time
+	open     map[string]*openStep
+	failures []events.Event
+	missed   []events.Event
+	serving  []string // step, URLs…
+	err      error
+}
+
+// openStep is a step that has started and not ended.
+type openStep struct {
+	id       string
+	started  time.Time
+	said     time.Time // when its last line was written, by the machine's clock
+	state    string    // what it is doing, for the heartbeat
+	progress estimate
+}
+
+// shownLines of a failed container's output stand in the stream; the summary has more.
+const shownLines = 5
+
+// summaryLines of a failed container's output stand in the summary.
+const summaryLines = 20
+
+// progressEvery bounds how often one step's progress is written.
+const progressEvery = time.Second
+
+// Heartbeat is how long a step may be silent before a line says that it is still at work.
+const Heartbeat = 30 * time.Second
+
+// Emit writes the event's lines.
+func (l *Lines) Emit(_ context.Context, e events.Event) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.started.IsZero() {
+		l.begin(e)
+	}
+	switch e.Kind {
+	case events.RunStarted:
+		l.line(e.Time, e.Stack, "run", fmt.Sprintf("%s: %s", e.Run, counts(e.Plan)))
+	case events.RunEnded:
+		l.summary(e)
+	case events.RunInterrupted:
+		l.line(e.Time, e.Stack, "stopping", strings.TrimPrefix(e.Cause, "stopping "))
+	case events.StageStarted:
+		l.line(e.Time, e.Stage, "stage", "begins: "+e.Verb)
+	case events.StageCompleted:
+		l.line(e.Time, e.Stage, "stage", stageEnd(e))
+	case events.StepStarted, events.StepWaiting, events.StepRetrying, events.StepProgress:
+		l.goesOn(e)
+	case events.StepEnded:
+		l.ended(e)
+	case events.HelperDestroyed:
+		l.line(e.Time, subject(e), "removed", e.Container)
+	case events.ServiceStopped:
+		l.line(e.Time, subject(e), "stopped", joined(": ", e.Container, joined(", ", how(e), e.Cause)))
+	default: // a kind that a newer writer knows
+		l.line(e.Time, subject(e), string(e.Kind), joined(": ", e.Cause, e.Error))
+	}
+	return l.err
+}
+
+func (l *Lines) begin(e events.Event) {
+	l.started, l.open = e.Time, map[string]*openStep{}
+	l.width = utf8.RuneCountInString(e.Stack)
+	for _, id := range l.Steps {
+		l.width = max(l.width, utf8.RuneCountInString(id))
+	}
+}
+
+// goesOn is any event of a step that has not ended.
+func (l *Lines) goesOn(e events.Event) {
+	step := l.open[e.Step]
+	if step == nil {
+		step = &openStep{id: e.Step, started: e.Time}
+		l.open[e.Step] = step
+	}
+	now := time.Now()
+	switch e.Kind {
+	case events.StepStarted:
+		step.state, step.progress = "running", estimate{}
+		detail := joined(": ", e.Container, joined(", ", e.Cause, attempt(e)))
+		l.line(e.Time, e.Step, "started", detail)
+	case events.StepWaiting:
+		step.state = "waiting for " + e.Cause
+		l.line(e.Time, e.Step, "waiting", e.Cause)
+	case events.StepRetrying:
+		step.state = "waiting to try again"
+		l.line(e.Time, e.Step, "retrying", joined(": ", attempt(e), joined(", ", how(e), e.Cause)))
+		l.output(e.Logs, shownLines)
+	case events.StepProgress:
+		if e.Progress == nil {
+			return
+		}
+		step.state = joined(", ", progress(*e.Progress), step.progress.add(*e.Progress, e.Time))
+		finished := e.Progress.Total > 0 && e.Progress.Done >= e.Progress.Total
+		if now.Sub(step.said) < progressEvery && !finished {
+			return
+		}
+		l.line(e.Time, e.Step, "progress", step.state)
+	}
+	step.said = now
+}
+
+func (l *Lines) ended(e events.Event) {
+	delete(l.open, e.Step)
+	after := ""
+	if e.Elapsed > 0 {
+		after = "after " + duration(e.Elapsed)
+	}
+	switch {
+	case e.Outcome == events.Skipped && e.Error != "":
+		l.missed = append(l.missed, e)
+		l.line(e.Time, e.Step, "missed", e.Error)
+	case e.Outcome.OK():
+		word := map[events.Outcome]string{events.Done: "done", events.Skipped: "skipped", events.Adopted: "adopted"}[e.Outcome]
+		if len(e.Addresses) > 0 {
+			l.serving = append(l.serving, e.Step+"\t"+strings.Join(links(e.Addresses, l.Host), " "))
+		}
+		cause := e.Cause
+		if e.Outcome == events.Done {
+			cause = "" // why it ran was said when it started
+		}
+		l.line(e.Time, e.Step, word, joined(", ", cause, joined(" ", how(e), after), strings.Join(links(e.Addresses, l.Host), " ")))
+	default:
+		l.failures = append(l.failures, e)
+		word := "failed"
+		if e.Outcome == events.TimedOut {
+			word = "timed out"
+		}
+		l.line(e.Time, e.Step, word, joined(", ", joined(" ", how(e), after), attempt(e)))
+		l.output(e.Logs, shownLines)
+	}
+}
+
+// Beat writes a line for each step that has been silent for every, until ctx
+// is done. It is to run beside the run that emits.
+func (l *Lines) Beat(ctx context.Context, every time.Duration) {
+	ticker := time.NewTicker(max(every/10, time.Millisecond))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			l.beat(every)
+		}
+	}
+}
+
+func (l *Lines) beat(every time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	for _, id := range slices.Sorted(maps.Keys(l.open)) {
+		if step := l.open[id]; now.Sub(step.said) >= every {
+			step.said = now
+			l.line(now, id, "still", fmt.Sprintf("%s, for %s", step.state, duration(now.Sub(step.started))))
+		}
+	}
+}
+
+func (l *Lines) line(at time.Time, subject, word, detail string) {
+	l.width = max(l.width, utf8.RuneCountInString(subject))
+	pad := strings.Repeat(" ", l.width-utf8.RuneCountInString(subject))
+	l.print(strings.TrimRight(fmt.Sprintf("%8s  %s%s  %-9s  %s", clock(at.Sub(l.started)), subject, pad, word, clean(detail)), " "))
+}
+
+func (l *Lines) print(text string) {
+	if l.err == nil {
+		_, l.err = io.WriteString(l.W, text+"\n")
+	}
+}
+
+// output writes the last lines that a container printed, indented.
+func (l *Lines) output(logs []string, most int) {
+	if left := len(logs) - most; left > 0 {
+		logs = logs[left:]
+	}
+	for _, text := range logs {
+		l.print(strings.TrimRight("            | "+clean(text), " "))
+	}
+}
+
+func stageEnd(e events.Event) string {
+	text := "completed"
+	if e.Error != "" {
+		text = "ended: " + e.Error
+	}
+	return text + ", after " + duration(e.Elapsed)
+}
+
+// subject is what an event is about, as near as it says.
+func subject(e events.Event) string {
+	for _, name := range []string{e.Step, e.Stage, e.Service} {
+		if name != "" {
+			return name
+		}
+	}
+	return e.Stack
+}
+
+// attempt is named from the second on.
+func attempt(e events.Event) string {
+	if e.Attempt < 2 {
+		return ""
+	}
+	return fmt.Sprintf("attempt %d", e.Attempt)
+}
+
+// counts is "12 steps: 7 create, 5 skip".
+func counts(plan map[string]int) string {
+	total := 0
+	var parts []string
+	for _, action := range slices.Sorted(maps.Keys(plan)) {
+		total += plan[action]
+		parts = append(parts, fmt.Sprintf("%d %s", plan[action], action))
+	}
+	return joined(": ", plural(total, "step"), strings.Join(parts, ", "))
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// joined joins what is not empty.
+func joined(separator string, parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), separator)
+}
+
+// estimate foresees the end from the first report on: the pace of the whole
+// stretch, which jumps less than the pace between two reports.
+type estimate struct {
+	from  float64
+	since time.Time
+}
+
+// add takes a report and returns "about 3m05s left", or "" while that is not known.
+func (e *estimate) add(p events.Progress, at time.Time) string {
+	if e.since.IsZero() || p.Done < e.from { // the first, or it has begun again
+		e.from, e.since = p.Done, at
+		return ""
+	}
+	elapsed, done := at.Sub(e.since), p.Done-e.from
+	if p.Total <= 0 || done <= 0 || elapsed < time.Second || p.Done >= p.Total {
+		return ""
+	}
+	left := float64(elapsed) * (p.Total - p.Done) / done
+	if left > float64(1000*time.Hour) {
+		return ""
+	}
+	return "about " + duration(time.Duration(left)) + " left"
+}

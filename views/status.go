@@ -1,0 +1,191 @@
+package views
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/plan"
+)
+
+// Report is where a stack stands: its latest run, step by step, held against
+// the containers that there are now.
+type Report struct {
+	Stack   string    `json:"stack"`
+	Run     string    `json:"run,omitempty"`
+	Started time.Time `json:"started,omitzero"`
+	Ended   time.Time `json:"ended,omitzero"`
+	// Verdict is empty while no end is recorded: the run goes on, or its
+	// process was killed.
+	Verdict events.Verdict `json:"verdict,omitempty"`
+	Error   string         `json:"error,omitempty"`
+	Steps   []StepStatus   `json:"steps"`
+	// Unobserved is why containers are not shown; empty when they are.
+	Unobserved string `json:"unobserved,omitempty"`
+}
+
+// StepStatus is where a step stands.
+type StepStatus struct {
+	Step    string `json:"step"`
+	Stage   string `json:"stage,omitempty"`
+	App     string `json:"app,omitempty"`
+	Service string `json:"service,omitempty"`
+	// State is pending, running, waiting, retrying, not_reached, or the
+	// outcome: done, failed, timed_out, skipped, adopted.
+	State string `json:"state"`
+	// Since is when it entered the state; Elapsed, of a step that ended, how long it took.
+	Since   time.Time     `json:"since,omitzero"`
+	Elapsed time.Duration `json:"elapsed,omitempty"` // nanoseconds
+	Attempt int           `json:"attempt,omitempty"`
+	// Detail is the cause, the error, or what a wait saw last.
+	Detail   string           `json:"detail,omitempty"`
+	ExitCode *int             `json:"exit_code,omitempty"`
+	Progress *events.Progress `json:"progress,omitempty"`
+	// Container is the step's; Now is its state on the engine, "gone" when
+	// there is none, empty for steps without a container.
+	Container string            `json:"container,omitempty"`
+	Now       string            `json:"now,omitempty"`
+	Health    containers.Health `json:"health,omitempty"`
+}
+
+// Status makes the report. run are the events of the stack's latest run,
+// steps those of the stack file in its order (may be empty), observed the
+// stack's containers.
+func Status(stack string, run []events.Event, steps []*plan.Step, observed []containers.Status) Report {
+	report := Report{Stack: stack, Steps: []StepStatus{}}
+	index := map[string]int{}
+	at := func(id string) *StepStatus {
+		if i, ok := index[id]; ok {
+			return &report.Steps[i]
+		}
+		index[id] = len(report.Steps)
+		report.Steps = append(report.Steps, StepStatus{Step: id, State: "pending"})
+		return &report.Steps[len(report.Steps)-1]
+	}
+	for _, s := range steps {
+		*at(s.ID) = StepStatus{Step: s.ID, Stage: s.Stage, App: s.App, Service: s.Service, State: "pending", Container: s.Container}
+	}
+	for _, e := range run {
+		report.Run = e.Run
+		switch e.Kind {
+		case events.RunStarted:
+			report.Started = e.Time
+		case events.RunEnded:
+			report.Ended, report.Verdict, report.Error = e.Time, e.Verdict, e.Error
+		case events.StepStarted, events.StepWaiting, events.StepRetrying, events.StepProgress, events.StepEnded:
+			at(e.Step).apply(e)
+		}
+	}
+	now := map[string]containers.Status{}
+	for _, c := range observed {
+		now[c.Name] = c
+	}
+	for i := range report.Steps {
+		s := &report.Steps[i]
+		c, there := now[s.Container]
+		switch {
+		case s.Container == "" || s.State == "pending" && !there:
+		case !there:
+			s.Now = "gone"
+		case c.Ended():
+			s.Now = "exited, " + c.Verdict()
+		default:
+			s.Now, s.Health = string(c.State), c.Health
+		}
+	}
+	return report
+}
+
+// apply takes in what an event says of the step.
+func (s *StepStatus) apply(e events.Event) {
+	s.Stage, s.App, s.Service = cmp.Or(e.Stage, s.Stage), cmp.Or(e.App, s.App), cmp.Or(e.Service, s.Service)
+	s.Container = cmp.Or(e.Container, s.Container)
+	s.Attempt = max(s.Attempt, e.Attempt)
+	if e.Progress != nil {
+		s.Progress = e.Progress
+	}
+	state, detail := s.State, s.Detail
+	switch e.Kind {
+	case events.StepStarted:
+		state, detail, s.Progress = "running", e.Cause, nil
+	case events.StepWaiting:
+		state, detail = "waiting", e.Cause
+	case events.StepRetrying:
+		state, detail = "retrying", joined(", ", how(e), e.Cause)
+	case events.StepEnded:
+		state, detail = string(e.Outcome), cmp.Or(how(e), e.Cause)
+		s.ExitCode, s.Elapsed = e.ExitCode, e.Elapsed
+		if e.Outcome == events.Skipped && e.Error != "" {
+			state = "not_reached"
+		}
+	}
+	if state != s.State {
+		s.Since = e.Time
+	}
+	s.State, s.Detail = state, detail
+}
+
+// Table is the report for people; now is the time to count from.
+func (r Report) Table(now time.Time) string {
+	var b strings.Builder
+	switch {
+	case r.Run == "" && len(r.Steps) == 0:
+		return fmt.Sprintf("%s: no run is recorded\n", r.Stack)
+	case r.Run == "":
+		fmt.Fprintf(&b, "%s: no run is recorded\n\n", r.Stack)
+	case r.Verdict == "":
+		fmt.Fprintf(&b, "%s: run %s began %s ago; no end is recorded: it goes on, or its process was killed\n\n", r.Stack, r.Run, duration(now.Sub(r.Started)))
+	default:
+		fmt.Fprintf(&b, "%s: run %s %s %s ago, after %s\n", r.Stack, r.Run, verdictWord(r.Verdict), duration(now.Sub(r.Ended)), duration(r.Ended.Sub(r.Started)))
+		if r.Error != "" {
+			fmt.Fprintf(&b, "  %s\n", clean(r.Error))
+		}
+		b.WriteByte('\n')
+	}
+	rows := [][]string{{"STEP", "STATE", "FOR", "CONTAINER NOW", "DETAIL"}}
+	for _, s := range r.Steps {
+		rows = append(rows, s.row(r, now))
+	}
+	b.WriteString(Table(rows))
+	if r.Unobserved != "" {
+		fmt.Fprintf(&b, "\ncontainers are not shown: %s\n", clean(r.Unobserved))
+	}
+	return b.String()
+}
+
+func (s StepStatus) row(r Report, now time.Time) []string {
+	took := "-"
+	switch {
+	case slices.Contains([]string{"running", "waiting", "retrying"}, s.State):
+		until := now
+		if !r.Ended.IsZero() {
+			until = r.Ended
+		}
+		took = duration(until.Sub(s.Since))
+	case s.Elapsed > 0:
+		took = duration(s.Elapsed)
+	}
+	container := cmp.Or(s.Now, "-")
+	if s.Health != containers.HealthNone {
+		container += ", " + string(s.Health)
+	}
+	detail := s.Detail
+	if s.State == "running" && s.Progress != nil {
+		detail = progress(*s.Progress)
+	}
+	if s.Attempt > 1 {
+		detail = joined(", ", detail, fmt.Sprintf("attempt %d", s.Attempt))
+	}
+	return []string{s.Step, strings.ReplaceAll(s.State, "_", " "), took, container, clean(detail)}
+}
+
+func verdictWord(v events.Verdict) string {
+	if v == events.VerdictInterrupted {
+		return "was interrupted"
+	}
+	return string(v)
+}

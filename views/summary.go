@@ -1,0 +1,121 @@
+package views
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/stagehand-dev/stagehand/events"
+)
+
+// summary closes the stream: what serves or, after a failure, which step,
+// how, its last lines, what was not reached because of it, what to do next.
+func (l *Lines) summary(e events.Event) {
+	l.print("")
+	head := fmt.Sprintf("%s: %s after %s", e.Stack, e.Verdict, duration(e.Elapsed))
+	if len(l.failures) > 0 {
+		head += fmt.Sprintf(": %s failed", plural(len(l.failures), "step"))
+	}
+	if len(l.missed) > 0 {
+		head += fmt.Sprintf(", %d not reached", len(l.missed))
+	}
+	l.print(head)
+	if e.Error != "" {
+		l.print("  " + clean(e.Error))
+	}
+	blamed := l.blame()
+	for _, f := range l.failures {
+		l.failure(f, blamed[f.Step])
+	}
+	if rest := blamed[""]; len(rest) > 0 {
+		l.print("\n  not reached: " + strings.Join(rest, ", "))
+	}
+	if len(l.serving) > 0 {
+		l.print("")
+	}
+	width := 0
+	for _, s := range l.serving {
+		width = max(width, strings.IndexByte(s, '\t'))
+	}
+	for _, s := range l.serving {
+		step, urls, _ := strings.Cut(s, "\t")
+		l.print(fmt.Sprintf("  %-*s  %s", width, step, urls))
+	}
+	l.next(e)
+}
+
+func (l *Lines) failure(f events.Event, missed []string) {
+	word := "failed"
+	if f.Outcome == events.TimedOut {
+		word = "timed out"
+	}
+	l.print(fmt.Sprintf("\n  %s %s: %s", f.Step, word, clean(how(f))))
+	var where []string
+	for _, pair := range [][2]string{{"app", f.App}, {"service", f.Service}, {"container", f.Container}, {"", attempt(f)}} {
+		if pair[1] != "" {
+			where = append(where, strings.TrimLeft(pair[0]+" "+pair[1], " "))
+		}
+	}
+	if len(where) > 0 {
+		l.print("    " + strings.Join(where, ", "))
+	}
+	if len(f.Logs) > 0 {
+		l.print("    its last lines:")
+		l.output(f.Logs, summaryLines)
+	}
+	if len(missed) > 0 {
+		l.print("    not reached because of it: " + strings.Join(missed, ", "))
+	}
+}
+
+// blame sorts the steps that were missed by the failed step that is at fault, directly or
+// through another missed step; "" has those that name none.
+func (l *Lines) blame() map[string][]string {
+	culprit := map[string]string{}
+	for _, f := range l.failures {
+		culprit[f.Step] = f.Step
+	}
+	blamed := map[string][]string{}
+	for _, m := range l.missed {
+		found := ""
+		for _, word := range strings.Fields(m.Error) {
+			if c, ok := culprit[strings.Trim(word, ":,")]; ok {
+				found = c
+				break
+			}
+		}
+		if found != "" {
+			culprit[m.Step] = found
+		}
+		if !slices.Contains(blamed[found], m.Step) {
+			blamed[found] = append(blamed[found], m.Step)
+		}
+	}
+	return blamed
+}
+
+// next says what the user can do now.
+func (l *Lines) next(e events.Event) {
+	if e.Verdict == events.VerdictDone {
+		return
+	}
+	l.print("")
+	if e.Cause != "" {
+		l.print("  " + e.Cause)
+	} else {
+		l.print("  Services that run stay as they are. Next:")
+	}
+	rows := [][]string{}
+	if len(l.failures) > 0 {
+		rows = append(rows, []string{"  stagehand -p " + e.Stack + " logs " + l.failures[0].Step, "its output, as far as it is kept"})
+	}
+	rows = append(rows,
+		[]string{"  stagehand -p " + e.Stack + " status", "where every step stands"},
+		[]string{"  stagehand up", "goes on where this run ended: what is done is not done again"})
+	if e.Cause == "" {
+		rows = append(rows, []string{"  stagehand -p " + e.Stack + " down", "takes the stack down"})
+	}
+	for text := range strings.Lines(Table(rows)) {
+		l.print("  " + strings.TrimRight(text, "\n"))
+	}
+}

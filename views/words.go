@@ -1,0 +1,189 @@
+package views
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/events"
+)
+
+// duration in the two largest units that count: 340ms, 2.1s, 3m05s, 2h07m, 3d04h.
+func duration(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%dms", d.Milliseconds())
+	case d < 59950*time.Millisecond: // later ones would be rounded to 60.0s
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	case d < time.Hour:
+		d = d.Round(time.Second)
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+// clock is the time since a run's start: 12.345, 3:07.120, 2:03:07.1.
+func clock(d time.Duration) string {
+	d = max(d, 0)
+	seconds := float64(d%time.Minute) / float64(time.Second)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%.2f", truncate(seconds, 100))
+	case d < time.Hour:
+		return fmt.Sprintf("%d:%05.2f", int(d.Minutes()), truncate(seconds, 100))
+	}
+	return fmt.Sprintf("%d:%02d:%04.1f", int(d.Hours()), int(d.Minutes())%60, truncate(seconds, 10))
+}
+
+// truncate keeps 59.999 from being printed as 60.00.
+func truncate(seconds, parts float64) float64 { return float64(int(seconds*parts)) / parts }
+
+// exit says in words how the container of an event ended; "" if it did not.
+func exit(e events.Event) string {
+	if e.ExitCode == nil {
+		return ""
+	}
+	text := containers.Status{State: containers.StateExited, ExitCode: *e.ExitCode, OOMKilled: e.OOM}.Verdict()
+	// What shells and engines mean by these codes. Source: POSIX, Shell Command Language, 2.8.2.
+	switch *e.ExitCode {
+	case 126:
+		text += ": the command cannot be executed"
+	case 127:
+		text += ": command not found"
+	}
+	return text
+}
+
+// how says how a step ended: its error, with the exit code where that says more.
+func how(e events.Event) string {
+	code := exit(e)
+	switch {
+	case e.Error == "":
+		return code
+	case code == "" || strings.Contains(e.Error, strings.SplitN(code, ":", 2)[0]):
+		return e.Error
+	}
+	return code + ": " + e.Error
+}
+
+// progress is "41.2/98.0 Mblocks, 42%: text".
+func progress(p events.Progress) string {
+	var parts []string
+	amount := number(p.Done)
+	if p.Total > 0 {
+		amount = fmt.Sprintf("%s/%s", amount, number(p.Total))
+	}
+	if p.Unit != "" {
+		amount += " " + p.Unit
+	}
+	parts = append(parts, amount)
+	if p.Total > 0 {
+		parts = append(parts, fmt.Sprintf("%d%%", int(100*p.Done/p.Total)))
+	}
+	text := strings.Join(parts, ", ")
+	if p.Text != "" {
+		text += ": " + p.Text
+	}
+	return text
+}
+
+func number(x float64) string {
+	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", x), "0"), ".")
+}
+
+// clean makes text safe to print on one line of a terminal: what a container
+// printed must not move the cursor or change the colours.
+func clean(text string) string {
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl) {
+		return text
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t', r == '\n', r == '\r':
+			return ' '
+		case unicode.IsControl(r):
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(strings.TrimRight(text, "\r\n"), "\uFFFD"))
+}
+
+// Table aligns rows; the first is the heading. Cells of the last column are
+// not padded.
+func Table(rows [][]string) string {
+	var widths []int
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	var b strings.Builder
+	for _, row := range rows {
+		line := ""
+		for i, cell := range row {
+			line += cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2)
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return b.String()
+}
+
+// url turns an address of an event, HOST:PORT->PORT/PROTOCOL, into what a browser takes,
+// with host in place of an address that stands for all.
+func url(address, host string) string {
+	outside, inside, ok := strings.Cut(address, "->")
+	if !ok || !strings.HasSuffix(inside, "/tcp") {
+		return address
+	}
+	at := strings.LastIndexByte(outside, ':')
+	if at < 0 {
+		return address
+	}
+	return link(strings.Trim(outside[:at], "[]"), outside[at+1:], strings.TrimSuffix(inside, "/tcp"), host)
+}
+
+// link is a URL for a published TCP port. Most ports of stacks speak HTTP;
+// those known to be something else are left as they are.
+func link(ip, port, inside, host string) string {
+	if host == "" {
+		host = "localhost"
+	}
+	if address, err := netip.ParseAddr(ip); err == nil && !address.IsUnspecified() {
+		host = ip
+		if address.Is6() {
+			host = "[" + ip + "]"
+		}
+		if address.IsLoopback() {
+			host = "localhost"
+		}
+	}
+	scheme := "http"
+	switch inside {
+	case "443", "8443":
+		scheme = "https"
+	case "5432", "3306", "6379", "27017", "5672", "9042", "22", "1433", "9092", "11211":
+		return host + ":" + port
+	}
+	return scheme + "://" + host + ":" + port
+}
+
+// links turns addresses into what people open, each once.
+func links(addresses []string, host string) []string {
+	var out []string
+	for _, a := range addresses {
+		if l := url(a, host); !slices.Contains(out, l) {
+			out = append(out, l)
+		}
+	}
+	return out
+}
