@@ -25,6 +25,11 @@ const (
 	LabelAttempt = "dev.stagehand.attempt"
 	// LabelSpec is the spec's Hash: what Create compares.
 	LabelSpec = "dev.stagehand.spec"
+	// LabelKeep is how long a helper that ended is kept, as a Go duration.
+	LabelKeep = "dev.stagehand.keep"
+	// LabelGrace is the spec's Grace, for whoever stops it without the stack
+	// file at hand, as a Go duration.
+	LabelGrace = "dev.stagehand.grace"
 )
 
 // The values of LabelRole.

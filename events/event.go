@@ -53,8 +53,8 @@ const (
 	Done     Outcome = "done"
 	Failed   Outcome = "failed"
 	TimedOut Outcome = "timed_out"
-	// Skipped: recorded already (Cause "recorded …") or not reached because
-	// something before it failed (Error is set).
+	// Skipped: recorded already (Cause "recorded …"), or not reached, or stopped
+	// before its end, because something else failed (then Error says what).
 	Skipped Outcome = "skipped"
 	// Adopted: what was wanted ran already and was taken over.
 	Adopted Outcome = "adopted"
@@ -97,6 +97,8 @@ type Event struct {
 	// the image's ID. A later run skips the step while both are the same.
 	Spec  string `json:"spec,omitempty"`
 	Image string `json:"image,omitempty"`
+	// Exclusive is the volume that the step's container held for itself.
+	Exclusive string `json:"exclusive,omitempty"`
 	// Values are what the step handed on with ::set.
 	Values map[string]string `json:"values,omitempty"`
 	// Engine is the engine's ID, on run.started.

@@ -1,0 +1,149 @@
+// Package plan turns a stack and what is known of it into steps: pure data,
+// complete, each step with its cause and what it waits for. It asks nobody
+// and does nothing; the runner carries it out and decides nothing.
+package plan
+
+import (
+	"time"
+
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/stages"
+)
+
+// Facts are what is known before a run: what the ledger recorded and what the
+// engine shows. The zero value is a stack that nobody has run.
+type Facts struct {
+	// Steps holds, by step ID, the last recorded success.
+	Steps map[string]Fact
+	// Containers of the stack that stand on the engine, by name.
+	Containers map[string]containers.Status
+	// Volumes of the stack that stand on the engine, by name.
+	Volumes map[string]containers.VolumeStatus
+	// Images on the engine: reference to ID. A missing one is to be pulled.
+	Images map[string]string
+}
+
+// Fact is a step's recorded success.
+type Fact struct {
+	// Spec is the hash of what was done, Image the ID of the image that did it.
+	Spec, Image string
+	Run         string
+	Time        time.Time
+	// Values that it handed on with ::set.
+	Values map[string]string
+}
+
+// Action is what the runner does for a step.
+type Action string
+
+// The actions.
+const (
+	// Create makes the container and starts it (run, start, await of a detector).
+	Create Action = "create"
+	// Recreate removes the container that stands there first.
+	Recreate Action = "recreate"
+	// Restart starts the service's container that stands there, ended.
+	Restart Action = "start"
+	// Adopt takes over what is alive, or what ended unwatched.
+	Adopt Action = "adopt"
+	// Skip does nothing: it is recorded as done.
+	Skip Action = "skip"
+	// Wait looks at an inline condition.
+	Wait Action = "wait"
+	// Request makes a call.
+	Request Action = "call"
+)
+
+// Changes tells whether the action makes or starts a container.
+func (a Action) Changes() bool { return a == Create || a == Recreate || a == Restart }
+
+// Plan is all steps of a run. Steps stand in an order in which each one's
+// needs stand before it.
+type Plan struct {
+	Stack string  `json:"stack"`
+	Steps []*Step `json:"steps"`
+	// Stages in the order of the file.
+	Stages []*Stage `json:"stages"`
+	// Sweep are containers to remove first: kept helpers whose time is over.
+	Sweep []string `json:"sweep,omitempty"`
+}
+
+// Stage is a stage's part of the plan.
+type Stage struct {
+	Name  string      `json:"name"`
+	Verb  stages.Verb `json:"verb"`
+	Needs []string    `json:"needs,omitempty"`
+	// Steps are the IDs of its steps, in order.
+	Steps       []string `json:"steps"`
+	Sequential  bool     `json:"sequential,omitempty"`
+	MaxParallel int      `json:"max_parallel,omitempty"`
+	PerApp      bool     `json:"per_app,omitempty"`
+	Finally     bool     `json:"finally,omitempty"`
+
+	Source *stages.Stage `json:"-"`
+}
+
+// Step is one verb for one service (and one app).
+type Step struct {
+	// ID is STAGE, STAGE/APP, STAGE/SERVICE or STAGE/APP/SERVICE, whatever
+	// tells it apart within the stack.
+	ID      string      `json:"id"`
+	Stage   string      `json:"stage"`
+	Verb    stages.Verb `json:"verb"`
+	Service string      `json:"service,omitempty"`
+	App     string      `json:"app,omitempty"`
+
+	Action Action `json:"action"`
+	Cause  string `json:"cause"`
+
+	// After are the stages that must be completed before this step.
+	After []string `json:"after,omitempty"`
+	// Needs are the steps that must be done before this one.
+	Needs []string `json:"needs,omitempty"`
+	// Follows is the step whose end, whatever it is, this one waits for.
+	Follows string `json:"follows,omitempty"`
+
+	Container string `json:"container,omitempty"`
+	Image     string `json:"image,omitempty"`
+	// WaitsFor is the condition that the step waits for, if it does.
+	WaitsFor string `json:"waits_for,omitempty"`
+	// Watches are the containers of the services that a detector's condition
+	// may depend on: when one dies, the wait is over.
+	Watches []string `json:"watches,omitempty"`
+	// Exclusive is the volume that it must be the only one to hold.
+	Exclusive string `json:"exclusive,omitempty"`
+	// Hash is the spec's (or the request's); empty while values that are
+	// handed on are unknown.
+	Hash string `json:"hash,omitempty"`
+
+	// Spec is the container to make, labels included; nil for inline steps.
+	// It still holds the marks of values that are handed on.
+	Spec *containers.Spec `json:"-"`
+	Unit *stages.Unit     `json:"-"`
+	// Fact is the record that a skipped step was skipped for.
+	Fact *Fact `json:"-"`
+}
+
+// Helper tells whether the step's container ends by itself.
+func (s *Step) Helper() bool {
+	return s.Spec != nil && (s.Verb == stages.Run || s.Verb == stages.Await)
+}
+
+// Counts is the number of steps by action.
+func (p *Plan) Counts() map[string]int {
+	counts := map[string]int{}
+	for _, s := range p.Steps {
+		counts[string(s.Action)]++
+	}
+	return counts
+}
+
+// Step finds a step by its ID; nil when there is none.
+func (p *Plan) Step(id string) *Step {
+	for _, s := range p.Steps {
+		if s.ID == id {
+			return s
+		}
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/stagehand-dev/stagehand/stages"
+)
+
+// String is the plan for people and golden tests: stages from top to bottom,
+// a line a step with its action, its cause and what it waits for.
+func (p *Plan) String() string {
+	var b strings.Builder
+	todo := 0
+	for _, s := range p.Steps {
+		if s.Action != Skip && s.Action != Adopt {
+			todo++
+		}
+	}
+	fmt.Fprintf(&b, "%s: %s, %d to do\n", p.Stack, count(len(p.Steps), "step"), todo)
+	idWidth, containerWidth := 0, 0
+	for _, s := range p.Steps {
+		idWidth = max(idWidth, len(s.ID))
+		containerWidth = max(containerWidth, len(target(s)))
+	}
+	byID := make(map[string]*Step, len(p.Steps))
+	for _, s := range p.Steps {
+		byID[s.ID] = s
+	}
+	for _, stage := range p.Stages {
+		fmt.Fprintf(&b, "\n%s\n", stage.heading())
+		if len(stage.Steps) == 0 {
+			b.WriteString("  (no step: no app matches)\n")
+		}
+		for _, id := range stage.Steps {
+			s := byID[id]
+			line := fmt.Sprintf("  %-8s  %-*s  %-*s  %s", s.Action, idWidth, s.ID, containerWidth, target(s), s.Cause)
+			b.WriteString(strings.TrimRight(line, " ") + "\n")
+			for _, detail := range s.details() {
+				fmt.Fprintf(&b, "  %8s  %s\n", "", detail)
+			}
+		}
+	}
+	for _, name := range p.Sweep {
+		fmt.Fprintf(&b, "\nremove first: %s, kept long enough\n", name)
+	}
+	return b.String()
+}
+
+func (s *Stage) heading() string {
+	words := []string{s.Name + ":", string(s.Verb)}
+	switch {
+	case s.Finally:
+		words = append(words, "at the end, whatever happened")
+	case len(s.Needs) > 0 && s.PerApp:
+		words = append(words, "each app after its own "+strings.Join(s.Needs, ", "))
+	case len(s.Needs) > 0:
+		words = append(words, "after "+strings.Join(s.Needs, ", "))
+	default:
+		words = append(words, "at once")
+	}
+	if s.Sequential {
+		words = append(words, "one after another")
+	} else if s.MaxParallel > 0 {
+		words = append(words, fmt.Sprintf("%d at a time", s.MaxParallel))
+	}
+	return words[0] + " " + strings.Join(words[1:], ", ")
+}
+
+// target is the container, or what an inline step does.
+func target(s *Step) string {
+	if s.Container != "" {
+		return s.Container
+	}
+	return ""
+}
+
+func (s *Step) details() []string {
+	var out []string
+	if s.WaitsFor != "" {
+		word := "until"
+		if s.Verb == stages.Call {
+			word = "sends"
+		}
+		out = append(out, word+" "+s.WaitsFor)
+	}
+	if s.Exclusive != "" {
+		out = append(out, "alone on "+s.Exclusive)
+	}
+	if s.Follows != "" {
+		out = append(out, "after the end of "+s.Follows)
+	}
+	return out
+}
+
+func count(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}

@@ -1,0 +1,30 @@
+package runner
+
+import (
+	"context"
+
+	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/waiters"
+)
+
+// call is the verb call: one request, answered as the stack file expects.
+func (r *run) call(ctx context.Context, a *active) outcome {
+	call, missing := resolve(&r.values, *a.Unit.Call, a.App)
+	if len(missing) > 0 {
+		return failed("no step before it handed on %v", missing)
+	}
+	answer, err := call.Do(ctx, r.world())
+	switch {
+	case ctx.Err() != nil:
+		return interruption(ctx, answer.Detail)
+	case err != nil:
+		return waitFailure(ctx, err, waiters.Observation{Detail: answer.Detail})
+	case !answer.OK:
+		o := failed("%s: %s", call.String(), answer.Detail)
+		if answer.Body != "" {
+			o.logs = tailOf(answer.Body)
+		}
+		return o
+	}
+	return outcome{kind: events.Done}
+}

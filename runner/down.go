@@ -1,0 +1,194 @@
+package runner
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/stages"
+)
+
+// DownOptions say what to take down. Stack, Engine, Sink, Ledger and Run must be set.
+type DownOptions struct {
+	// Stack is the stack's name.
+	Stack  string
+	Engine containers.Engine
+	Sink   events.Sink
+	Ledger Ledger
+	Run    string
+	// Volumes removes the stack's volumes as well, and all records with them.
+	Volumes bool
+	// Order is the stack's file where it is at hand: what depends on something is
+	// stopped before it. Without it, what was made last is stopped first.
+	Order *stages.Stack
+	// Kill, closed, stops waiting for graces.
+	Kill <-chan struct{}
+}
+
+// Down stops the stack's containers, each by its own signal and grace, what
+// was started last first, and removes them and the stack's networks. It finds
+// them by label, so that it needs no stack file and no ledger of the runs
+// that made them.
+func Down(ctx context.Context, o DownOptions) error {
+	r := newRun(&stages.Stack{Name: o.Stack}, Options{Engine: o.Engine, Sink: o.Sink, Ledger: o.Ledger, Run: o.Run, Kill: o.Kill})
+	info, err := r.engine.Info(ctx)
+	if err != nil {
+		return err
+	}
+	labels := map[string]string{containers.LabelStack: o.Stack}
+	list, err := r.engine.List(ctx, labels)
+	if err != nil {
+		return err
+	}
+	for _, wave := range waves(list, o.Order) {
+		if err := r.removeAll(ctx, wave, "down"); err != nil {
+			return err
+		}
+	}
+	if err := r.removeNetworks(ctx, labels); err != nil {
+		return err
+	}
+	volumes, err := r.engine.ListVolumes(ctx, labels)
+	if err != nil {
+		return err
+	}
+	if o.Volumes {
+		for _, v := range volumes {
+			if err := r.engine.RemoveVolume(ctx, v.Name); err != nil {
+				return fmt.Errorf("volume %s: %w", v.Name, err)
+			}
+		}
+	}
+	if o.Volumes || len(volumes) == 0 {
+		// Nothing is left of what the helpers did, so nothing is done any more.
+		if err := o.Ledger.Forget(ctx, o.Stack, info.ID); err != nil {
+			return fmt.Errorf("%w: %w", ErrLedger, err)
+		}
+	}
+	return nil
+}
+
+// takeDown removes the services that this run made, the last one first.
+func (r *run) takeDown() error {
+	ctx := context.Background()
+	names := r.made.all()
+	for _, name := range slices.Backward(names) {
+		status, err := r.engine.Status(ctx, name)
+		if errors.Is(err, containers.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.removeAll(ctx, []containers.Status{status}, "the run failed"); err != nil {
+			return err
+		}
+	}
+	labels := map[string]string{containers.LabelStack: r.stack.Name}
+	left, err := r.engine.List(ctx, labels)
+	if err != nil || len(left) > 0 {
+		return err
+	}
+	return r.removeNetworks(ctx, labels)
+}
+
+// removeAll stops and removes containers side by side.
+func (r *run) removeAll(ctx context.Context, wave []containers.Status, cause string) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(16)
+	for _, status := range wave {
+		group.Go(func() error {
+			e := events.Event{
+				Kind: events.ServiceStopped, Step: status.Labels[containers.LabelStep], Stage: status.Labels[containers.LabelStage],
+				App: status.Labels[containers.LabelApp], Service: status.Labels[containers.LabelService], Container: status.Name, Cause: cause,
+			}
+			if status.Running() {
+				grace, err := time.ParseDuration(status.Labels[containers.LabelGrace])
+				if err != nil {
+					grace = containers.DefaultGrace
+				}
+				ended, err := r.stop(ctx, status.Name, grace)
+				if err != nil && !errors.Is(err, containers.ErrNotFound) {
+					return fmt.Errorf("stopping %s: %w", status.Name, err)
+				}
+				if ended.Ended() {
+					e.ExitCode, e.OOM = &ended.ExitCode, ended.OOMKilled
+				}
+			}
+			if err := r.emit(e); err != nil {
+				return err
+			}
+			if err := r.engine.Destroy(ctx, status.Name); err != nil {
+				return fmt.Errorf("removing %s: %w", status.Name, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func (r *run) removeNetworks(ctx context.Context, labels map[string]string) error {
+	networks, err := r.engine.ListNetworks(ctx, labels)
+	if err != nil {
+		return err
+	}
+	for _, name := range networks {
+		if err := r.engine.RemoveNetwork(ctx, name); err != nil {
+			return fmt.Errorf("network %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// waves groups containers by what may be stopped at one time: the stack
+// file's levels, deepest first, or else stage by stage, the last made first.
+// Containers of stages that the file does not know go first.
+func waves(list []containers.Status, order *stages.Stack) [][]containers.Status {
+	var level func(containers.Status) int64
+	if order != nil {
+		levels := depths(order)
+		level = func(s containers.Status) int64 {
+			if depth, ok := levels[s.Labels[containers.LabelStage]]; ok {
+				return depth
+			}
+			return 1 << 40
+		}
+	} else {
+		newest := map[string]int64{}
+		for _, s := range list {
+			stage := s.Labels[containers.LabelStage]
+			newest[stage] = max(newest[stage], s.Created.UnixNano())
+		}
+		level = func(s containers.Status) int64 { return newest[s.Labels[containers.LabelStage]] }
+	}
+	sorted := slices.Clone(list)
+	slices.SortStableFunc(sorted, func(a, b containers.Status) int { return cmp.Compare(level(b), level(a)) })
+	var out [][]containers.Status
+	for i, s := range sorted {
+		if i == 0 || level(s) != level(sorted[i-1]) {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], s)
+	}
+	return out
+}
+
+// depths is, for each stage, the length of the longest chain of needs before it.
+func depths(stack *stages.Stack) map[string]int64 {
+	out := map[string]int64{}
+	for _, s := range stack.Stages {
+		var depth int64
+		for _, need := range s.Needs {
+			depth = max(depth, out[need]+1)
+		}
+		out[s.Name] = depth
+	}
+	return out
+}

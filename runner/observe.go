@@ -1,0 +1,98 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/plan"
+	"github.com/stagehand-dev/stagehand/stages"
+)
+
+// observe reads what the engine shows of the stack: containers, volumes and
+// images. It changes nothing.
+func observe(ctx context.Context, stack *stages.Stack, engine containers.Engine) (plan.Facts, error) {
+	facts := plan.Facts{
+		Containers: map[string]containers.Status{},
+		Volumes:    map[string]containers.VolumeStatus{},
+		Images:     map[string]string{},
+	}
+	labels := map[string]string{containers.LabelStack: stack.Name}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	group.Go(func() error {
+		list, err := engine.List(ctx, labels)
+		for _, status := range list {
+			facts.Containers[status.Name] = status
+		}
+		return err
+	})
+	group.Go(func() error {
+		list, err := engine.ListVolumes(ctx, labels)
+		for _, v := range list {
+			facts.Volumes[v.Name] = v
+		}
+		return err
+	})
+	var mu sync.Mutex
+	var external []containers.VolumeStatus
+	for ref, platform := range imagesOf(stack) {
+		group.Go(func() error {
+			image, err := engine.EnsureImage(ctx, ref, platform, containers.PullNever, nil)
+			if errors.Is(err, containers.ErrImage) {
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			facts.Images[ref] = image.ID
+			return err
+		})
+	}
+	for _, v := range stack.Volumes {
+		if !v.External {
+			continue
+		}
+		// External volumes do not carry our label; to ensure one is only to look it up.
+		group.Go(func() error {
+			status, err := engine.EnsureVolume(ctx, v)
+			if errors.Is(err, containers.ErrNotFound) {
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			external = append(external, status)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return facts, err
+	}
+	for _, status := range external {
+		facts.Volumes[status.Name] = status
+	}
+	return facts, nil
+}
+
+func imagesOf(stack *stages.Stack) map[string]string {
+	out := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(stack.Services)) {
+		spec := stack.Services[name].Spec
+		out[spec.Image] = spec.Platform
+	}
+	return out
+}
+
+// factsOf reads the ledger's records as facts.
+func factsOf(recorded map[string]events.Event) map[string]plan.Fact {
+	facts := make(map[string]plan.Fact, len(recorded))
+	for id, e := range recorded {
+		facts[id] = plan.Fact{Spec: e.Spec, Image: e.Image, Run: e.Run, Time: e.Time, Values: e.Values}
+	}
+	return facts
+}

@@ -1,0 +1,266 @@
+// Package runner carries out a plan on an engine. It decides nothing that the
+// plan can decide: it starts what is due, waits, records each outcome before
+// it destroys anything, and stops in order when something failed or the user
+// asked.
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/retry"
+	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/plan"
+	"github.com/stagehand-dev/stagehand/stages"
+	"github.com/stagehand-dev/stagehand/waiters"
+)
+
+// Ledger is what a runner reads of earlier runs.
+type Ledger interface {
+	// Recorded returns, by step ID, the latest step.ended with outcome done
+	// that counts for the stack on the engine.
+	Recorded(ctx context.Context, stack, engineID string) (map[string]events.Event, error)
+	// Holders returns, by exclusive volume, the latest event in which a
+	// container that held it ended.
+	Holders(ctx context.Context, stack, engineID string) (map[string]events.Event, error)
+	// Forget takes the records of the named steps back; of all where none is named.
+	Forget(ctx context.Context, stack, engineID string, steps ...string) error
+}
+
+// Options of a run. Engine, Sink, Ledger and Run must be set.
+type Options struct {
+	Engine containers.Engine
+	// Sink gets every event. When it fails the run stops: what is not
+	// recorded did not happen.
+	Sink   events.Sink
+	Ledger Ledger
+	// Run is the run's ID.
+	Run string
+	// OnFailure overrides the stack's own; "" leaves it.
+	OnFailure stages.StackFailure
+	// Interrupt, closed, asks the run to stop in order; Kill, closed, to stop at once.
+	Interrupt, Kill <-chan struct{}
+	// Patience is how long an engine that does not answer is asked again; 0 is 30 s.
+	Patience time.Duration
+}
+
+// Result is how a run ended.
+type Result struct {
+	Verdict events.Verdict
+	// Failures are the step.ended events of the steps that failed, in order.
+	Failures []events.Event
+	Plan     *plan.Plan
+}
+
+// TimedOut tells whether nothing worse than waits that timed out happened.
+func (r Result) TimedOut() bool {
+	for _, f := range r.Failures {
+		if f.Outcome != events.TimedOut {
+			return false
+		}
+	}
+	return len(r.Failures) > 0
+}
+
+// ErrLedger wraps the error of a Sink or Ledger.
+var ErrLedger = errors.New("the ledger failed")
+
+const defaultPatience = 30 * time.Second
+
+// Up takes the stack from where it is to where its file wants it. A step that
+// fails is a Result; an error means that the engine or the ledger broke, or
+// that ctx ended, and that the run stopped where it was.
+func Up(ctx context.Context, stack *stages.Stack, opts Options) (Result, error) {
+	r := newRun(stack, opts)
+	info, err := r.engine.Info(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	p, holders, err := prepare(ctx, stack, r.engine, opts.Ledger, info.ID)
+	if err != nil {
+		return Result{}, err
+	}
+	r.plan = p
+	r.holds.load(holders)
+	if err := r.emit(events.Event{Kind: events.RunStarted, Engine: info.ID, Files: stack.Files, Plan: p.Counts()}); err != nil {
+		return Result{Plan: p}, err
+	}
+	result, err := r.carryOut(ctx)
+	result.Plan = p
+	return result, err
+}
+
+// Plan says what Up would do, and does nothing.
+func Plan(ctx context.Context, stack *stages.Stack, engine containers.Engine, ledger Ledger) (*plan.Plan, error) {
+	engine = retry.Wrap(engine, time.Second)
+	info, err := engine.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, _, err := prepare(ctx, stack, engine, ledger, info.ID)
+	return p, err
+}
+
+func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine, ledger Ledger, engineID string) (*plan.Plan, map[string]events.Event, error) {
+	facts, err := observe(ctx, stack, engine)
+	if err != nil {
+		return nil, nil, err
+	}
+	recorded, err := ledger.Recorded(ctx, stack.Name, engineID)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrLedger, err)
+	}
+	holders, err := ledger.Holders(ctx, stack.Name, engineID)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrLedger, err)
+	}
+	facts.Steps = factsOf(recorded)
+	return plan.Make(stack, facts, time.Now()), holders, nil
+}
+
+// run is one execution of a plan.
+type run struct {
+	opts    Options
+	stack   *stages.Stack
+	plan    *plan.Plan
+	engine  containers.Engine
+	started time.Time
+
+	recorder recorder
+	holds    holders
+	deaths   deaths
+	values   sharedValues
+	made     madeList
+	// images are known to be on the engine by now, by reference.
+	images sync.Map
+	// background owns what is off the critical path: destroying helpers.
+	background errgroup.Group
+	// killed is closed when nothing must be waited for any more.
+	killed <-chan struct{}
+}
+
+func newRun(stack *stages.Stack, opts Options) *run {
+	if opts.Patience == 0 {
+		opts.Patience = defaultPatience
+	}
+	r := &run{
+		opts: opts, stack: stack, started: time.Now(), killed: opts.Kill,
+		engine: retry.Wrap(opts.Engine, opts.Patience),
+	}
+	r.recorder = recorder{sink: opts.Sink, run: opts.Run, stack: stack.Name}
+	r.holds.ends = map[string]lastEnd{}
+	r.holds.locks = map[string]chan struct{}{}
+	r.values.v = plan.Values{}
+	r.background.SetLimit(8)
+	return r
+}
+
+// carryOut executes the plan and records the verdict, then cleans up.
+func (r *run) carryOut(ctx context.Context) (Result, error) {
+	if err := r.ensure(ctx); err != nil {
+		return r.end(nil, err, false)
+	}
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	watcher := r.watchDeaths(watching)
+	s := newSchedule(r)
+	s.loop(ctx)
+	destroyErr := r.background.Wait()
+	stopWatching()
+	<-watcher
+	broken := s.broken
+	if broken == nil {
+		broken = destroyErr
+	}
+	return r.end(s.failures, broken, s.interrupted)
+}
+
+// end records the verdict and then, never before, takes down what the run
+// made where the stack wants that.
+func (r *run) end(failures []events.Event, broken error, interrupted bool) (Result, error) {
+	result := Result{Verdict: events.VerdictDone, Failures: failures}
+	e := events.Event{Kind: events.RunEnded, Elapsed: time.Since(r.started)}
+	switch {
+	case interrupted:
+		result.Verdict = events.VerdictInterrupted
+	case broken != nil:
+		result.Verdict, e.Error = events.VerdictFailed, broken.Error()
+	case len(failures) > 0:
+		result.Verdict = events.VerdictFailed
+	}
+	e.Verdict = result.Verdict
+	policy := r.opts.OnFailure
+	if policy == "" {
+		policy = r.stack.OnFailure
+	}
+	down := result.Verdict != events.VerdictDone && policy == stages.TakeDown
+	if down {
+		e.Cause = "taking down what this run made"
+	}
+	if err := r.emit(e); err != nil && broken == nil {
+		broken = err
+	}
+	if down && broken == nil {
+		broken = r.takeDown()
+	}
+	return result, broken
+}
+
+// ensure makes the networks and volumes that the steps to come need, and
+// removes kept helpers whose time is over.
+func (r *run) ensure(ctx context.Context) error {
+	if !r.needsContainers() {
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for _, n := range r.stack.Networks {
+		group.Go(func() error { return r.engine.EnsureNetwork(ctx, n) })
+	}
+	for _, v := range r.stack.Volumes {
+		group.Go(func() error {
+			_, err := r.engine.EnsureVolume(ctx, v)
+			return err
+		})
+	}
+	for _, name := range r.plan.Sweep {
+		group.Go(func() error { return r.engine.Destroy(ctx, name) })
+	}
+	return group.Wait()
+}
+
+func (r *run) needsContainers() bool {
+	for _, s := range r.plan.Steps {
+		if s.Action.Changes() {
+			return true
+		}
+	}
+	return len(r.plan.Sweep) > 0
+}
+
+// world is what conditions may look at.
+func (r *run) world() waiters.World { return World(r.stack, r.engine) }
+
+// World lets conditions look at a stack's services on an engine.
+func World(stack *stages.Stack, engine containers.Engine) waiters.World {
+	return waiters.World{
+		Engine:  engine,
+		Network: stack.DefaultNetwork,
+		Instance: func(name string) (waiters.Instance, bool) {
+			service, ok := stack.Services[name]
+			if !ok {
+				return waiters.Instance{}, false
+			}
+			i := waiters.Instance{Container: service.Spec.Name, Health: service.Spec.Health}
+			if len(service.Spec.Networks) > 0 {
+				i.Network = service.Spec.Networks[0].Network
+			}
+			return i, true
+		},
+	}
+}

@@ -1,0 +1,377 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/plan"
+	"github.com/stagehand-dev/stagehand/stages"
+)
+
+// schedule walks the plan's graph. One goroutine (loop) owns all of its
+// state; steps run in goroutines of their own and tell their result on ended.
+type schedule struct {
+	r      *run
+	nodes  []*node
+	byStep map[string]*node
+	stages map[string]*stageState
+	ended  chan *node
+	// ready are nodes that nothing blocks, first come first served.
+	ready   []*node
+	running int
+	// mainLeft counts the steps outside finally stages that have not ended.
+	mainLeft int
+
+	// stopping says why no further step is started; nil while all is well.
+	stopping    error
+	failedApps  map[string]string // app → the step that failed
+	failures    []events.Event
+	broken      error
+	interrupted bool
+}
+
+type node struct {
+	step    *plan.Step
+	stage   *stageState
+	blocked int
+	// needers wait for this node to be done, followers only for its end.
+	needers, followers []*node
+	// missed is why a step that this one needs was not done.
+	missed string
+	done   bool
+	cancel context.CancelCauseFunc
+	result outcome
+}
+
+type stageState struct {
+	plan    *plan.Stage
+	left    int
+	running int
+	queue   []*node
+	// waiting nodes come after the whole stage.
+	waiting []*node
+	started time.Time
+	failed  int
+}
+
+func newSchedule(r *run) *schedule {
+	s := &schedule{
+		r: r, byStep: make(map[string]*node, len(r.plan.Steps)), stages: map[string]*stageState{},
+		ended: make(chan *node), failedApps: map[string]string{},
+	}
+	for _, st := range r.plan.Stages {
+		s.stages[st.Name] = &stageState{plan: st, left: len(st.Steps)}
+	}
+	for _, step := range r.plan.Steps {
+		n := &node{step: step, stage: s.stages[step.Stage]}
+		s.nodes = append(s.nodes, n)
+		s.byStep[step.ID] = n
+		if !n.stage.plan.Finally {
+			s.mainLeft++
+		}
+	}
+	for _, n := range s.nodes {
+		s.link(n)
+	}
+	return s
+}
+
+func (s *schedule) link(n *node) {
+	for _, name := range n.step.After {
+		if stage := s.stages[name]; stage != nil && stage.left > 0 {
+			stage.waiting = append(stage.waiting, n)
+			n.blocked++
+		} else if stage != nil {
+			s.inherit(n, stage, map[string]bool{})
+		}
+	}
+	for _, id := range n.step.Needs {
+		need := s.byStep[id]
+		need.needers = append(need.needers, n)
+		n.blocked++
+	}
+	if f := s.byStep[n.step.Follows]; f != nil {
+		f.followers = append(f.followers, n)
+		n.blocked++
+	}
+	if n.stage.plan.Finally {
+		n.blocked++ // released when everything else has ended
+	}
+}
+
+// inherit makes n wait for what an empty stage would have waited for: a stage
+// without steps is a door, not a wall that is missing.
+func (s *schedule) inherit(n *node, empty *stageState, seen map[string]bool) {
+	for _, name := range empty.plan.Needs {
+		stage := s.stages[name]
+		if stage == nil || seen[name] {
+			continue
+		}
+		seen[name] = true
+		if stage.left > 0 {
+			stage.waiting = append(stage.waiting, n)
+			n.blocked++
+		} else {
+			s.inherit(n, stage, seen)
+		}
+	}
+}
+
+// loop runs until no step runs and none can be started.
+func (s *schedule) loop(ctx context.Context) {
+	// What the steps' own contexts end with is told by cancel causes; ctx
+	// itself ending is an interrupt.
+	stepCtx := context.WithoutCancel(ctx)
+	for _, n := range s.nodes {
+		if n.blocked == 0 {
+			s.ready = append(s.ready, n)
+		}
+	}
+	if s.mainLeft == 0 {
+		s.releaseFinally()
+	}
+	interrupt, done := s.r.opts.Interrupt, ctx.Done()
+	s.dispatch(stepCtx)
+	for s.running > 0 {
+		select {
+		case n := <-s.ended:
+			s.running--
+			s.finish(n)
+		case <-interrupt:
+			interrupt, done = nil, nil
+			s.interrupt()
+		case <-done:
+			interrupt, done = nil, nil
+			s.interrupt()
+		}
+		s.dispatch(stepCtx)
+	}
+}
+
+// dispatch starts every ready step that its stage has room for and settles
+// those that need no work. It leaves ready empty.
+func (s *schedule) dispatch(ctx context.Context) {
+	for len(s.ready) > 0 {
+		n := s.ready[0]
+		s.ready = s.ready[1:]
+		if reason := s.notReached(n); reason != "" {
+			s.settle(n, outcome{kind: events.Skipped, failure: reason})
+			continue
+		}
+		if n.step.Action == plan.Skip {
+			if n.step.Fact != nil {
+				s.r.values.set(n.step.Stage, n.step.App, n.step.Fact.Values)
+			}
+			s.settle(n, outcome{kind: events.Skipped})
+			continue
+		}
+		if !s.room(n.stage) {
+			n.stage.queue = append(n.stage.queue, n)
+			continue
+		}
+		s.start(ctx, n)
+	}
+}
+
+func (s *schedule) room(stage *stageState) bool {
+	limit := stage.plan.MaxParallel
+	if stage.plan.Sequential {
+		limit = 1
+	}
+	return limit == 0 || stage.running < limit
+}
+
+// notReached says why a step must not be started; "" when it may be.
+func (s *schedule) notReached(n *node) string {
+	switch {
+	case n.stage.plan.Finally && s.broken == nil:
+		return ""
+	case s.stopping != nil:
+		return "not reached: " + s.stopping.Error()
+	case n.missed != "":
+		return "not reached: " + n.missed
+	case n.step.App != "" && s.failedApps[n.step.App] != "":
+		return "not reached: " + s.failedApps[n.step.App] + " failed"
+	}
+	return ""
+}
+
+func (s *schedule) start(ctx context.Context, n *node) {
+	stage := n.stage
+	if stage.started.IsZero() {
+		stage.started = time.Now()
+		s.emit(events.Event{Kind: events.StageStarted, Stage: stage.plan.Name, Verb: string(stage.plan.Verb)})
+	}
+	stage.running++
+	s.running++
+	ctx, n.cancel = context.WithCancelCause(ctx)
+	go func() { // owned by loop, which waits for its message
+		n.result = s.r.execute(ctx, n.step, stage.plan.Source)
+		s.ended <- n
+	}()
+}
+
+// settle ends a step that was never started.
+func (s *schedule) settle(n *node, o outcome) {
+	e := about(events.StepEnded, n.step)
+	e.Outcome, e.Error, e.Cause = o.kind, o.failure, n.step.Cause
+	if o.failure != "" {
+		e.Cause = ""
+	}
+	s.emit(e)
+	n.result = o
+	s.unblock(n)
+}
+
+// finish takes the result of a step that ran.
+func (s *schedule) finish(n *node) {
+	n.cancel(nil)
+	n.stage.running--
+	if len(n.stage.queue) > 0 {
+		s.ready = append(s.ready, n.stage.queue[0])
+		n.stage.queue = n.stage.queue[1:]
+	}
+	o := n.result
+	switch {
+	case o.broken != nil:
+		s.fatal(o.broken)
+	case o.kind == events.Failed || o.kind == events.TimedOut:
+		s.failures = append(s.failures, o.event)
+		n.stage.failed++
+		s.fail(n)
+	}
+	s.unblock(n)
+}
+
+// fail applies the stage's policy to a step that failed.
+func (s *schedule) fail(n *node) {
+	if n.stage.plan.Finally {
+		return
+	}
+	switch policy := n.stage.plan.Source.OnFailure; {
+	case policy == stages.Continue:
+	case policy == stages.SkipApp && n.step.App != "":
+		if s.failedApps[n.step.App] == "" {
+			s.failedApps[n.step.App] = n.step.ID
+		}
+	case s.stopping == nil:
+		s.stop(fmt.Errorf("%s failed", n.step.ID), func(other *node) bool {
+			// Helpers of the same stage end by themselves: they are let, so
+			// that all of the stage's failures are reported at once.
+			return other.stage == n.stage && other.step.Verb == stages.Run
+		})
+	}
+}
+
+// stop starts no further step and cancels those that run, but for the spared.
+func (s *schedule) stop(cause error, spared func(*node) bool) {
+	s.stopping = cause
+	for _, stage := range s.stages {
+		if !stage.plan.Finally {
+			s.ready = append(s.ready, stage.queue...)
+			stage.queue = nil
+		}
+	}
+	for _, n := range s.nodes {
+		if n.cancel != nil && !n.done && !n.stage.plan.Finally && !spared(n) {
+			n.cancel(cause)
+		}
+	}
+}
+
+var errInterrupted = errors.New("interrupted")
+
+func (s *schedule) interrupt() {
+	s.interrupted = true
+	names := ""
+	for _, n := range s.nodes {
+		if n.cancel != nil && !n.done && n.step.Helper() {
+			names += " " + n.step.ID
+		}
+	}
+	e := events.Event{Kind: events.RunInterrupted, Cause: "nothing to stop"}
+	if names != "" {
+		e.Cause = "stopping" + names
+	}
+	s.emit(e)
+	s.stop(errInterrupted, func(*node) bool { return false })
+}
+
+// fatal ends the run because the engine or the ledger broke.
+func (s *schedule) fatal(err error) {
+	if s.broken == nil {
+		s.broken = err
+		s.stop(err, func(*node) bool { return false })
+		for _, n := range s.nodes {
+			if n.cancel != nil && !n.done {
+				n.cancel(err)
+			}
+		}
+	}
+}
+
+// unblock tells those that wait for a step, or its stage, that it has ended.
+func (s *schedule) unblock(n *node) {
+	n.done = true
+	o := n.result
+	good := o.failure == "" && o.broken == nil || o.kind != events.Skipped && n.stage.plan.Source.OnFailure == stages.Continue
+	for _, needer := range n.needers {
+		if !good && needer.missed == "" {
+			needer.missed = n.step.ID + " was not done"
+		}
+		s.release(needer)
+	}
+	for _, follower := range n.followers {
+		s.release(follower)
+	}
+	stage := n.stage
+	stage.left--
+	if stage.left == 0 {
+		s.complete(stage)
+	}
+	if !stage.plan.Finally {
+		s.mainLeft--
+		if s.mainLeft == 0 {
+			s.releaseFinally()
+		}
+	}
+}
+
+func (s *schedule) complete(stage *stageState) {
+	if !stage.started.IsZero() {
+		e := events.Event{Kind: events.StageCompleted, Stage: stage.plan.Name, Verb: string(stage.plan.Verb), Outcome: events.Done, Elapsed: time.Since(stage.started)}
+		if stage.failed > 0 {
+			e.Outcome, e.Error = events.Failed, fmt.Sprintf("%d of %d steps failed", stage.failed, len(stage.plan.Steps))
+		} else if s.stopping != nil && !stage.plan.Finally {
+			e.Outcome, e.Error = events.Skipped, s.stopping.Error()
+		}
+		s.emit(e)
+	}
+	for _, n := range stage.waiting {
+		s.release(n)
+	}
+}
+
+func (s *schedule) releaseFinally() {
+	for _, n := range s.nodes {
+		if n.stage.plan.Finally {
+			s.release(n)
+		}
+	}
+}
+
+func (s *schedule) release(n *node) {
+	n.blocked--
+	if n.blocked == 0 {
+		s.ready = append(s.ready, n)
+	}
+}
+
+func (s *schedule) emit(e events.Event) {
+	if err := s.r.emit(e); err != nil {
+		s.fatal(err)
+	}
+}

@@ -1,0 +1,107 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/plan"
+)
+
+// startService is the verb start: the service's container runs, and is ready
+// where the stage says what that means.
+func (r *run) startService(ctx context.Context, a *active) outcome {
+	kind := events.Done
+	image := ""
+	if a.Action == plan.Adopt && a.attempt == 1 {
+		kind = events.Adopted
+	} else {
+		var o outcome
+		var ok bool
+		if image, o, ok = r.bringUp(ctx, a); !ok {
+			return o
+		}
+	}
+	o := outcome{kind: kind}
+	if a.Unit.Ready != nil {
+		if o = r.awaitCondition(ctx, a, a.Unit.Ready); o.failure != "" || o.broken != nil {
+			return o
+		}
+		o.kind = kind
+	}
+	status, err := r.engine.Status(ctx, a.Container)
+	if err != nil {
+		return r.callFailed(ctx, err)
+	}
+	if status.Ended() {
+		return r.died(ctx, a, status)
+	}
+	o.spec, o.image = a.spec.Labels[containers.LabelSpec], image
+	if image == "" {
+		o.image = status.ImageID
+	}
+	for _, p := range status.Ports {
+		o.addresses = append(o.addresses, fmt.Sprintf("%s->%d/%s", hostPort(p), p.Container, p.Protocol))
+	}
+	return o
+}
+
+func hostPort(p containers.Binding) string {
+	host := p.HostIP
+	switch host {
+	case "", "0.0.0.0":
+		host = "127.0.0.1"
+	case "::":
+		host = "[::1]"
+	}
+	return fmt.Sprintf("%s:%d", host, p.Host)
+}
+
+// bringUp makes and starts the container as the plan says.
+func (r *run) bringUp(ctx context.Context, a *active) (string, outcome, bool) {
+	image, o, ok := r.image(ctx, a)
+	if !ok {
+		return "", o, false
+	}
+	if o, ok := r.takeOver(ctx, a); !ok {
+		return "", o, false
+	}
+	if a.Action == plan.Recreate && a.attempt == 1 {
+		if o, ok := r.removeService(ctx, a.Container, a.Step); !ok {
+			return "", o, false
+		}
+	}
+	if a.Action != plan.Restart {
+		if o, ok := r.create(ctx, a); !ok {
+			return "", o, false
+		}
+		r.made.add(a.Container)
+	}
+	if err := r.engine.Start(ctx, a.Container); err != nil {
+		return "", r.startFailed(ctx, a, err), false
+	}
+	r.deaths.forget(a.Container)
+	return image, outcome{}, true
+}
+
+// removeService stops the old container by its own signal and grace before it
+// makes room for the new one.
+func (r *run) removeService(ctx context.Context, name string, step *plan.Step) (outcome, bool) {
+	o, _, ok := r.stopService(ctx, name, step, "to be made anew: "+step.Cause)
+	if !ok {
+		return o, false
+	}
+	if err := r.engine.Destroy(ctx, name); err != nil {
+		return r.callFailed(ctx, err), false
+	}
+	return outcome{}, true
+}
+
+// died is the outcome of a service that ended although it should stay.
+func (r *run) died(ctx context.Context, a *active, status containers.Status) outcome {
+	return outcome{
+		kind: events.Failed, status: &status, failure: "ended at once: " + status.Verdict(),
+		logs: lastLines(ctx, r.engine, a.Container), spec: a.spec.Labels[containers.LabelSpec],
+	}
+}
