@@ -43,7 +43,7 @@ func (e Exec) Look(ctx context.Context, w World) (Observation, error) {
 		return Observation{}, fmt.Errorf("%s: %w", e, err)
 	case code != 0:
 		return Observation{Detail: withOutput(fmt.Sprintf("exit %d", code), out.last())}, nil
-	case e.Output != nil && !e.Output.Match(out.Bytes()):
+	case e.Output != nil && !matches(e.Output, out.Bytes()):
 		return Observation{Detail: withOutput("exit 0, but the output does not match", out.last())}, nil
 	}
 	return Observation{Holds: true, Detail: "exit 0"}, nil

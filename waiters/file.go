@@ -40,7 +40,7 @@ func (f File) Look(ctx context.Context, w World) (Observation, error) {
 		return Observation{Detail: "no such file"}, nil
 	case err != nil:
 		return Observation{}, fmt.Errorf("%s: %w", f, err)
-	case f.Match != nil && !f.Match.Match(content):
+	case f.Match != nil && !matches(f.Match, content):
 		return Observation{Detail: fmt.Sprintf("the file (%d bytes) does not match", len(content))}, nil
 	}
 	return Observation{Holds: true, Detail: fmt.Sprintf("%d bytes", len(content))}, nil

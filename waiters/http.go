@@ -139,7 +139,7 @@ func (h HTTP) judge(a answer) Observation {
 			detail = withOutput(detail, lastLine(string(a.body[:min(len(a.body), 4<<10)])))
 		}
 		return Observation{Detail: detail}
-	case h.Match != nil && !h.Match.Match(a.body):
+	case h.Match != nil && !matches(h.Match, a.body):
 		return Observation{Detail: detail + ", but the body does not match"}
 	}
 	if h.JSON != nil {

@@ -2,6 +2,7 @@ package waiters
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -39,6 +40,12 @@ func shorten(text string) string {
 		return string(r[:maxShown-1]) + "…"
 	}
 	return text
+}
+
+// matches tells whether re matches text, with or without the line end that it
+// closes with: ^live$ is meant for the file of one line, too.
+func matches(re *regexp.Regexp, text []byte) bool {
+	return re.Match(text) || re.Match(bytes.TrimRight(text, "\r\n"))
 }
 
 // withOutput adds what was printed, if anything was.
