@@ -52,6 +52,13 @@ type File struct {
 	// content is set instead where the file has !reset or !override, which
 	// compose-go only finds in a text.
 	content []byte
+	role    role
+	// dir and env are what the file's paths start from and its variables stand for.
+	dir string
+	env map[string]string
+	// used are the services of an extended file that others extend.
+	used  map[string]bool
+	lines []string
 }
 
 // Project is what the files describe, for one set of variables: Services

@@ -2,32 +2,449 @@ package compose
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 
+	"github.com/compose-spec/compose-go/v2/interpolation"
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/template"
+	"github.com/compose-spec/compose-go/v2/tree"
 	"github.com/compose-spec/compose-go/v2/types"
+	"gopkg.in/yaml.v3"
 
+	"github.com/stagehand-dev/stagehand/compose/schemas"
+	"github.com/stagehand-dev/stagehand/compose/trees"
 	"github.com/stagehand-dev/stagehand/problems"
 )
 
 // diagnosis finds everything that is wrong after compose-go has refused the
-// files; compose-go itself stops at the first thing.
+// files; compose-go itself stops at the first thing. It goes from what can be
+// said of each file by itself to what only the whole can tell, and takes out
+// what is wrong before it goes on, so that one mistake is reported once.
 type diagnosis struct {
 	source *Source
 	ctx    context.Context
 	env    map[string]string
 	only   func(string) bool
 	list   *problems.List
+	faults []fault
 }
 
-func (d *diagnosis) run(cause error) *types.Project {
-	d.list.Add(d.source.At(), "", "%v", cause)
+// fault is a place that is wrong.
+type fault struct {
+	file *File
+	doc  int
+	path []string
+}
+
+func (d *diagnosis) run(cause error) {
+	for _, f := range d.source.all() {
+		for i := range f.Docs {
+			d.shape(f, i)
+		}
+	}
+	for _, f := range d.source.all() {
+		for i := range f.models {
+			d.values(f, i)
+		}
+	}
+	d.extends()
+	project, err := d.source.compose(d.ctx, d.source.configs(d.only, d.sound), d.env, false)
+	if err == nil {
+		d.meaning(project)
+		_, err = d.source.compose(d.ctx, d.source.configs(d.only, d.sound), d.env, true)
+	}
+	if err == nil || d.list.Err() != nil || d.source.broken || d.ctx.Err() != nil {
+		return
+	}
+	if errors.Is(cause, errBroken) {
+		return
+	}
+	d.list.Add(d.nearest(cause), "", "%s", words(cause))
+}
+
+// report adds a problem, and remembers the place as wrong.
+func (d *diagnosis) report(f *File, doc int, path []string, key bool, expected, format string, args ...any) {
+	d.faults = append(d.faults, fault{f, doc, path})
+	keyNode, value, depth := trees.Find(f.Docs[doc], path...)
+	node := value
+	if keyNode != nil && (key || depth < len(path) || value.Line == 0) {
+		node = keyNode
+	}
+	if depth == 0 {
+		node = nil
+	}
+	if node == nil && len(path) == 0 {
+		node = f.Docs[doc]
+	}
+	d.list.Add(trees.At(f.Name, node), expected, format, args...)
+}
+
+// wrong tells whether the place or one above it has been reported.
+func (d *diagnosis) wrong(f *File, doc int, path ...string) bool {
+	return slices.ContainsFunc(d.faults, func(x fault) bool {
+		return x.file == f && x.doc == doc && len(x.path) <= len(path) && slices.Equal(x.path, path[:len(x.path)])
+	})
+}
+
+// wrongIn tells whether anything at or below services.X… has been reported, in any file.
+func (d *diagnosis) wrongIn(path ...string) bool {
+	return slices.ContainsFunc(d.faults, func(x fault) bool {
+		n := min(len(x.path), len(path))
+		return slices.Equal(x.path[:n], path[:n])
+	})
+}
+
+// shape interpolates a document and holds it against the schema.
+func (d *diagnosis) shape(f *File, doc int) {
+	b := builder{diagnosis: d, file: f, doc: doc, lookup: f.lookup(d.env)}
+	built := map[string]any{}
+	for _, e := range trees.Entries(f.Docs[doc]) {
+		key := trees.Resolve(e.Key).Value
+		switch {
+		case contains(f.ownKeys(), key) || strings.HasPrefix(key, "x-"):
+		case f.role == extended && key != "services":
+		case key == "services" && trees.Resolve(e.Value).Kind == yaml.MappingNode:
+			built[key] = b.services(e.Value)
+		default:
+			built[key] = b.value(e.Value, []string{key})
+		}
+	}
+	own := OwnKeys()
+	if !f.own {
+		own = nil
+	}
+	for _, v := range schemas.Validate(built, own...) {
+		if d.wrong(f, doc, v.Path...) || v.Missing && (f.role == extended || f != d.source.Files[0] && f.role == direct) {
+			continue
+		}
+		if len(v.Path) == 1 && v.Key && contains(OwnKeys(), v.Path[0]) {
+			v.Expected = "put it under " + extension + ":"
+			if f.role != direct {
+				v.Expected = "put it into the stack's own file"
+			}
+		}
+		d.report(f, doc, v.Path, v.Key, v.Expected, "%s", v.Message)
+	}
+}
+
+// casts are compose-go's: what a text that was interpolated must become.
+var casts = loader.ToOptions(&types.ConfigDetails{}, nil).Interpolate.TypeCastMapping
+
+// builder makes the plain tree of a document, interpolated.
+type builder struct {
+	*diagnosis
+	file   *File
+	doc    int
+	lookup func(string) (string, bool)
+}
+
+// services leaves out those that do not count.
+func (b *builder) services(node *yaml.Node) map[string]any {
+	var needed map[string]bool
+	if b.doc < len(b.file.models) && b.file.role == direct {
+		all, _ := b.file.models[b.doc]["services"].(map[string]any)
+		needed = neededOf(all, b.only)
+	}
+	built := map[string]any{}
+	for _, e := range trees.Entries(node) {
+		name := trees.Resolve(e.Key).Value
+		if needed[name] || b.file.counts(name, b.only) {
+			built[name] = b.value(e.Value, []string{"services", name})
+		}
+	}
+	return built
+}
+
+func (b *builder) value(node *yaml.Node, path []string) any {
+	node = trees.Resolve(node)
+	if node.Tag == "!reset" {
+		return nil
+	}
+	switch node.Kind {
+	case yaml.MappingNode:
+		built := map[string]any{}
+		for _, e := range trees.Entries(node) {
+			key := trees.Resolve(e.Key).Value
+			if trees.Resolve(e.Value).Tag != "!reset" {
+				built[key] = b.value(e.Value, append(path[:len(path):len(path)], key))
+			}
+		}
+		return built
+	case yaml.SequenceNode:
+		built := make([]any, 0, len(node.Content))
+		for i, item := range node.Content {
+			built = append(built, b.value(item, append(path[:len(path):len(path)], strconv.Itoa(i))))
+		}
+		return built
+	}
+	if node.ShortTag() == "!!str" || strings.HasPrefix(node.Tag, "!") && !strings.HasPrefix(node.Tag, "!!") {
+		return b.text(node.Value, path)
+	}
+	var value any
+	if err := node.Decode(&value); err != nil {
+		return node.Value
+	}
+	return value
+}
+
+// text interpolates one text and casts it to what its key must be.
+func (b *builder) text(text string, path []string) any {
+	value, err := template.Substitute(text, b.lookup)
+	var missing *template.MissingRequiredError
+	switch {
+	case errors.As(err, &missing):
+		message := "the variable " + missing.Variable + " must be set"
+		if missing.Reason != "" {
+			message += ": " + missing.Reason
+		}
+		b.report(b.file, b.doc, path, false, "set it, or put it into .env", "%s", message)
+		return nil
+	case err != nil:
+		b.report(b.file, b.doc, path, false, "${NAME}, ${NAME:-default}, or $$ for a $", "%q cannot be interpolated", text)
+		return nil
+	}
+	cast := castFor(path)
+	if cast == nil {
+		return value
+	}
+	out, err := cast(value)
+	if err != nil {
+		b.report(b.file, b.doc, path, false, "", "%q is not what this key takes: %s", value, words(err))
+		return nil
+	}
+	return out
+}
+
+func castFor(path []string) interpolation.Cast {
+	var here tree.Path
+	for _, step := range path {
+		if _, err := strconv.Atoi(step); err == nil {
+			step = tree.PathMatchList
+		}
+		here = here.Next(step)
+	}
+	for _, pattern := range slices.Sorted(maps.Keys(casts)) {
+		if here.Matches(pattern) {
+			return casts[pattern]
+		}
+	}
 	return nil
 }
 
-func (s *Source) follow(list *problems.List) {}
-func (s *Source) mention()                   {}
-func (s *Source) check(list *problems.List) {
-	for _, f := range s.Files {
-		checkOwn(f, list)
+// values gives compose-go each part of a document by itself, for what only it
+// can tell: ports, durations, sizes, mounts, env files.
+func (d *diagnosis) values(f *File, doc int) {
+	for _, section := range []string{"services", "networks", "volumes", "configs", "secrets"} {
+		entries, _ := f.models[doc][section].(map[string]any)
+		var needed map[string]bool
+		if section == "services" && f.role == direct {
+			needed = neededOf(entries, d.only)
+		}
+		for _, name := range sortedKeys(entries) {
+			if d.ctx.Err() != nil {
+				return
+			}
+			definition, ok := entries[name].(map[string]any)
+			path := []string{section, name}
+			switch {
+			case !ok || d.wrong(f, doc, path...):
+			case section != "services":
+				if f.role != extended {
+					if err := d.alone(f, doc, path, definition); err != nil {
+						d.report(f, doc, path, true, "", "%s", words(err))
+					}
+				}
+			case needed[name] || f.counts(name, d.only):
+				d.service(f, doc, path, definition)
+			}
+		}
 	}
 }
-func (s *Source) warn(env map[string]string, only func(string) bool, list *problems.List) {}
+
+// service looks at each key of a service by itself.
+func (d *diagnosis) service(f *File, doc int, path []string, definition map[string]any) {
+	if d.alone(f, doc, path, definition) == nil {
+		return
+	}
+	for _, key := range sortedKeys(definition) {
+		if key != "extends" {
+			d.narrow(f, doc, append(path[:len(path):len(path)], key), definition[key], 0)
+		}
+	}
+}
+
+// narrow finds the smallest parts of a value that compose-go refuses. It
+// returns whether there is any.
+func (d *diagnosis) narrow(f *File, doc int, path []string, value any, depth int) bool {
+	err := d.alone(f, doc, path, value)
+	if err == nil {
+		return false
+	}
+	found := false
+	switch v := value.(type) {
+	case []any:
+		for i, item := range v {
+			found = d.narrow(f, doc, append(path[:len(path):len(path)], strconv.Itoa(i)), item, depth+1) || found
+		}
+	case map[string]any:
+		for _, key := range sortedKeys(v) {
+			if depth < 5 {
+				found = d.narrow(f, doc, append(path[:len(path):len(path)], key), v[key], depth+1) || found
+			}
+		}
+	}
+	if !found {
+		d.report(f, doc, path, false, "", "%s", words(err))
+	}
+	return true
+}
+
+// alone loads a document in which only the value at path stands, without what
+// has been reported already. Violations of the schema are no news here.
+func (d *diagnosis) alone(f *File, doc int, path []string, value any) error {
+	if d.wrong(f, doc, path...) {
+		return nil
+	}
+	model := copied(d.without(f, doc, path, value))
+	for _, step := range slices.Backward(path) {
+		if i, err := strconv.Atoi(step); err == nil && i >= 0 {
+			model = []any{model}
+			continue
+		}
+		model = map[string]any{step: model}
+	}
+	root, ok := model.(map[string]any)
+	if !ok {
+		return nil
+	}
+	env := maps.Clone(f.env)
+	maps.Copy(env, d.env)
+	_, err := d.source.compose(d.ctx, []config{{file: f, model: root}}, env, false, func(o *loader.Options) {
+		o.SkipInclude, o.SkipExtends, o.Profiles = true, true, []string{"*"}
+	})
+	if err != nil && (strings.HasPrefix(err.Error(), "validating ") || d.ctx.Err() != nil) {
+		return nil
+	}
+	return err
+}
+
+// without is a copy of the value at path with everything below it taken out that has been reported.
+func (d *diagnosis) without(f *File, doc int, path []string, value any) any {
+	value = copied(value)
+	for _, x := range d.below(f, doc, path) {
+		value = remove(value, x)
+	}
+	return value
+}
+
+// below are the paths, from path on, of what has been reported there; of
+// lists the last first.
+func (d *diagnosis) below(f *File, doc int, path []string) [][]string {
+	var found [][]string
+	for _, x := range d.faults {
+		if x.file == f && x.doc == doc && len(x.path) > len(path) && slices.Equal(x.path[:len(path)], path) {
+			found = append(found, x.path[len(path):])
+		}
+	}
+	slices.SortFunc(found, func(a, b []string) int {
+		for i := range min(len(a), len(b)) {
+			x, errX := strconv.Atoi(a[i])
+			y, errY := strconv.Atoi(b[i])
+			if errX == nil && errY == nil && x != y {
+				return y - x
+			}
+			if c := strings.Compare(b[i], a[i]); c != 0 {
+				return c
+			}
+		}
+		return len(b) - len(a)
+	})
+	return found
+}
+
+// remove takes what path leads to out of the value.
+func remove(value any, path []string) any {
+	switch v := value.(type) {
+	case map[string]any:
+		if len(path) == 1 {
+			delete(v, path[0])
+		} else if child, ok := v[path[0]]; ok {
+			v[path[0]] = remove(child, path[1:])
+		}
+	case []any:
+		i, err := strconv.Atoi(path[0])
+		if err != nil || i < 0 || i >= len(v) {
+			return value
+		}
+		if len(path) == 1 {
+			return slices.Delete(v, i, i+1)
+		}
+		v[i] = remove(v[i], path[1:])
+	}
+	return value
+}
+
+// sound takes out of a model whatever has been reported, and include when one
+// of those files has faults.
+func (d *diagnosis) sound(f *File, doc int, model map[string]any) {
+	for _, x := range d.below(f, doc, nil) {
+		remove(model, x)
+	}
+	if d.source.broken || slices.ContainsFunc(d.faults, func(x fault) bool { return x.file.role == included }) {
+		delete(model, "include")
+	}
+}
+
+var (
+	decoding = regexp.MustCompile(`^(?:\* )?(?:error )?decoding '[^']*'(?: failed)?: `)
+	wherever = regexp.MustCompile(`^(?:services|networks|volumes|configs|secrets|jobs)[.\[][^ ]*: `)
+)
+
+// words are compose-go's without what the place says already.
+func words(err error) string {
+	lines := slices.DeleteFunc(strings.Split(err.Error(), "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
+	if len(lines) == 0 {
+		return "invalid"
+	}
+	text := strings.TrimSpace(lines[len(lines)-1])
+	if !strings.HasPrefix(text, "* ") {
+		text = strings.Join(lines, " ")
+	}
+	text = decoding.ReplaceAllString(text, "")
+	text = wherever.ReplaceAllString(text, "")
+	text = strings.TrimSuffix(text, ": invalid compose project")
+	for _, parse := range []string{"strconv.Atoi: parsing ", "strconv.ParseInt: parsing ", "strconv.ParseFloat: parsing ", "strconv.ParseUint: parsing "} {
+		text = strings.ReplaceAll(text, parse, "")
+	}
+	return text
+}
+
+var (
+	dotted  = regexp.MustCompile(`\b(services|networks|volumes|configs|secrets|jobs|models)\.([A-Za-z0-9._-]+)`)
+	service = regexp.MustCompile(`service "?([A-Za-z0-9._-]+)"?`)
+)
+
+// nearest finds the place that compose-go's message names.
+func (d *diagnosis) nearest(cause error) problems.Pos {
+	text := cause.Error()
+	if m := dotted.FindStringSubmatch(text); m != nil {
+		steps := strings.Split(m[2], ".")
+		for n := len(steps); n > 0; n-- { // names may hold dots
+			path := append([]string{m[1], strings.Join(steps[:n], ".")}, steps[n:]...)
+			if _, _, _, depth := d.source.find(path...); depth >= 2 {
+				return d.source.At(path...)
+			}
+		}
+	}
+	if m := service.FindStringSubmatch(text); m != nil {
+		if _, _, _, depth := d.source.find("services", m[1]); depth == 2 {
+			return d.source.At("services", m[1])
+		}
+	}
+	return problems.Pos{File: d.source.Files[0].Name}
+}

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -18,24 +19,20 @@ import (
 // still refer to them. nil means all. Everything wrong is reported to list;
 // the result is nil when that makes it unusable.
 func (s *Source) Load(ctx context.Context, vars func(name string) (string, bool), only func(service string) bool, list *problems.List) *Project {
-	if s.broken {
-		return nil
-	}
 	env := s.variablesWith(vars)
-	before := list.Err() != nil
-	project, err := s.compose(ctx, s.configs(only, nil), env, true)
+	var project *types.Project
+	err := errBroken
+	if !s.broken {
+		project, err = s.compose(ctx, s.configs(only, nil), env, true)
+	}
 	if ctx.Err() != nil {
 		return nil
 	}
 	if err != nil {
 		d := diagnosis{source: s, ctx: ctx, env: env, only: only, list: &problems.List{}}
-		project = d.run(err)
+		d.run(err)
 		list.Merge(d.list)
-		if d.list.Err() != nil || project == nil {
-			return nil
-		}
-	}
-	if before && project == nil {
+		s.warn(env, only, list)
 		return nil
 	}
 	s.warn(env, only, list)
@@ -56,6 +53,10 @@ func (s *Source) Load(ctx context.Context, vars func(name string) (string, bool)
 	p.specs.Check(list)
 	return p
 }
+
+// errBroken: a file that the stack's own include or extend cannot be read,
+// which Open has reported.
+var errBroken = errors.New("an included file cannot be read")
 
 // variablesWith is the environment with the values that vars has for any name
 // that the files mention.
@@ -107,28 +108,7 @@ func reduced(cached map[string]any, only func(string) bool) map[string]any {
 	if only == nil || !ok {
 		return copied(cached).(map[string]any)
 	}
-	needed := map[string]bool{}
-	var need func(name string)
-	need = func(name string) {
-		if needed[name] {
-			return
-		}
-		needed[name] = true
-		service, _ := services[name].(map[string]any)
-		switch e := service["extends"].(type) {
-		case string:
-			need(e)
-		case map[string]any:
-			if base, ok := e["service"].(string); ok && e["file"] == nil {
-				need(base)
-			}
-		}
-	}
-	for name := range services {
-		if only(name) {
-			need(name)
-		}
-	}
+	needed := neededOf(services, only)
 	model := make(map[string]any, len(cached))
 	for key, value := range cached {
 		if key != "services" {
@@ -147,6 +127,33 @@ func reduced(cached map[string]any, only func(string) bool) map[string]any {
 	return model
 }
 
+// neededOf returns the services that count and those that they extend.
+func neededOf(services map[string]any, only func(string) bool) map[string]bool {
+	needed := map[string]bool{}
+	var need func(name string)
+	need = func(name string) {
+		if needed[name] {
+			return
+		}
+		needed[name] = true
+		service, _ := services[name].(map[string]any)
+		switch e := service["extends"].(type) {
+		case string:
+			need(e)
+		case map[string]any:
+			if base, ok := e["service"].(string); ok && e["file"] == nil {
+				need(base)
+			}
+		}
+	}
+	for name := range services {
+		if only == nil || only(name) {
+			need(name)
+		}
+	}
+	return needed
+}
+
 // named is all that is left of a service that others may refer to.
 func named(service map[string]any) map[string]any {
 	left := map[string]any{"image": "left-out"}
@@ -159,19 +166,21 @@ func named(service map[string]any) map[string]any {
 // compose runs compose-go, whose panics become errors: a file must not take
 // the program down, whatever is in it.
 func (s *Source) compose(ctx context.Context, configs []config, env map[string]string, consistent bool, more ...func(*loader.Options)) (project *types.Project, err error) {
+	if len(configs) == 0 {
+		return nil, errors.New("empty compose file")
+	}
 	defer func() {
 		if r := recover(); r != nil {
 			project, err = nil, fmt.Errorf("compose-go cannot read this: %v", r)
 		}
 	}()
-	details := types.ConfigDetails{WorkingDir: s.Dir, Environment: types.Mapping(env)}
+	// compose-go adds to the environment that it is given.
+	env = maps.Clone(env)
+	details := types.ConfigDetails{WorkingDir: configs[0].file.dir, Environment: types.Mapping(env)}
 	for _, c := range configs {
 		file := types.ConfigFile{Filename: c.file.Path, Config: c.model}
 		if c.model == nil {
 			file.Content = c.content
-		} else {
-			// Where it has no text, compose-go reads the file to find its name: key.
-			file.Content = []byte("{}")
 		}
 		details.ConfigFiles = append(details.ConfigFiles, file)
 	}

@@ -213,6 +213,7 @@ func fileError(err error) string {
 
 func (s *Source) parse(f *File, list *problems.List) bool {
 	list.Source(f.Name, f.Text)
+	f.lines = strings.Split(string(f.Text), "\n")
 	docs, ok := trees.Parse(f.Name, f.Text, list)
 	if !ok {
 		return false

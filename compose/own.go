@@ -74,3 +74,11 @@ func checkOwn(f *File, list *problems.List) {
 		}
 	}
 }
+
+// check reports, for all files, what Load cannot see because compose-go is
+// not given it.
+func (s *Source) check(list *problems.List) {
+	for _, f := range s.Files {
+		checkOwn(f, list)
+	}
+}

@@ -168,8 +168,11 @@ func IsMerge(key *yaml.Node) bool {
 	return key.Kind == yaml.ScalarNode && key.Value == "<<" && (key.Tag == "" || key.Tag == "!" || key.ShortTag() == "!!merge")
 }
 
-// Resolve follows an alias.
+// Resolve follows an alias. Of nil it is an empty value.
 func Resolve(node *yaml.Node) *yaml.Node {
+	if node == nil {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
+	}
 	for node.Kind == yaml.AliasNode && node.Alias != nil {
 		node = node.Alias
 	}
@@ -211,7 +214,7 @@ type Entry struct{ Key, Value *yaml.Node }
 // the file's order; nil for anything but a mapping. Of a key that stands in
 // several places the nearest counts, as YAML has it.
 func Entries(node *yaml.Node) []Entry {
-	if node = Resolve(node); node == nil || node.Kind != yaml.MappingNode {
+	if node = Resolve(node); node.Kind != yaml.MappingNode {
 		return nil
 	}
 	var entries, merged []Entry
@@ -243,9 +246,6 @@ func Entries(node *yaml.Node) []Entry {
 
 // Get returns the entry of a mapping, or nils.
 func Get(node *yaml.Node, key string) (keyNode, value *yaml.Node) {
-	if node == nil {
-		return nil, nil
-	}
 	for _, e := range Entries(node) {
 		if Resolve(e.Key).Value == key {
 			return e.Key, e.Value
@@ -262,9 +262,6 @@ func Find(node *yaml.Node, path ...string) (key, value *yaml.Node, depth int) {
 	value = node
 	for _, step := range path {
 		here := Resolve(value)
-		if here == nil {
-			return key, value, depth
-		}
 		var k, v *yaml.Node
 		switch here.Kind {
 		case yaml.MappingNode:
