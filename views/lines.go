@@ -138,7 +138,11 @@ func (l *Lines) ended(e events.Event) {
 	switch {
 	case e.Outcome == events.Skipped && e.Error != "":
 		l.missed = append(l.missed, e)
-		l.line(e.Time, e.Step, "missed", e.Error)
+		word, reason := "missed", strings.TrimPrefix(e.Error, "not reached: ")
+		if rest, ok := strings.CutPrefix(e.Error, "stopped: "); ok {
+			word, reason = "stopped", rest
+		}
+		l.line(e.Time, e.Step, word, joined(", ", reason, exit(e)))
 	case e.Outcome.OK():
 		word := map[events.Outcome]string{events.Done: "done", events.Skipped: "skipped", events.Adopted: "adopted"}[e.Outcome]
 		if len(e.Addresses) > 0 {

@@ -17,7 +17,7 @@ func (l *Lines) summary(e events.Event) {
 		head += fmt.Sprintf(": %s failed", plural(len(l.failures), "step"))
 	}
 	if len(l.missed) > 0 {
-		head += fmt.Sprintf(", %d not reached", len(l.missed))
+		head += fmt.Sprintf(", %d stopped or not reached", len(l.missed))
 	}
 	l.print(head)
 	if e.Error != "" {
@@ -28,7 +28,7 @@ func (l *Lines) summary(e events.Event) {
 		l.failure(f, blamed[f.Step])
 	}
 	if rest := blamed[""]; len(rest) > 0 {
-		l.print("\n  not reached: " + strings.Join(rest, ", "))
+		l.print("\n  stopped or not reached: " + strings.Join(rest, ", "))
 	}
 	if len(l.serving) > 0 {
 		l.print("")
@@ -64,7 +64,7 @@ func (l *Lines) failure(f events.Event, missed []string) {
 		l.output(f.Logs, summaryLines)
 	}
 	if len(missed) > 0 {
-		l.print("    not reached because of it: " + strings.Join(missed, ", "))
+		l.print("    stopped or not reached because of it: " + strings.Join(missed, ", "))
 	}
 }
 

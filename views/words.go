@@ -64,10 +64,11 @@ func exit(e events.Event) string {
 // how says how a step ended: its error, with the exit code where that says more.
 func how(e events.Event) string {
 	code := exit(e)
+	plain, _, _ := strings.Cut(code, ": ")
 	switch {
-	case e.Error == "":
+	case e.Error == "" || e.Error == plain:
 		return code
-	case code == "" || strings.Contains(e.Error, strings.SplitN(code, ":", 2)[0]):
+	case code == "" || strings.Contains(e.Error, plain):
 		return e.Error
 	}
 	return code + ": " + e.Error
@@ -75,6 +76,9 @@ func how(e events.Event) string {
 
 // progress is "41.2/98.0 Mblocks, 42%: text".
 func progress(p events.Progress) string {
+	if p.Done == 0 && p.Total == 0 && p.Unit == "" {
+		return p.Text
+	}
 	var parts []string
 	amount := number(p.Done)
 	if p.Total > 0 {
