@@ -1,0 +1,198 @@
+package stages
+
+import (
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/stagehand-dev/stagehand/compose/trees"
+	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/waiters"
+)
+
+// decodeConditions makes each unit's conditions and requests, with the app's
+// variables in them, and checks the services that they name.
+func (r *reader) decodeConditions() {
+	for _, d := range r.declared {
+		if d.inline != nil {
+			r.checkUnit(d, string(d.Verb), d.inline)
+		}
+		for key, n := range d.conditions {
+			r.checkUnit(d, key, n)
+		}
+		// A condition is looked at even where no app has a unit for it: a
+		// fault in it should not wait for the first app.
+		if len(d.Units) == 0 && !d.Each {
+			r.decodeUnit(d, &Unit{})
+		}
+		for i := range d.Units {
+			r.decodeUnit(d, &d.Units[i])
+		}
+	}
+}
+
+func (r *reader) decodeUnit(d *declared, u *Unit) {
+	var app App
+	for _, a := range d.apps {
+		if a.Name == u.App {
+			app = a
+		}
+	}
+	lookup := func(name string) (string, bool) {
+		if value, ok := r.appVariable(app, name); ok && app.Name != "" {
+			return value, true
+		}
+		if value, ok := r.handedOn(name); ok {
+			return value, true
+		}
+		return r.environment(name)
+	}
+	decode := func(key string, n *yaml.Node) waiters.Condition {
+		if n == nil {
+			return nil
+		}
+		node := d.tree.Interpolate(n, lookup)
+		if node.Kind == yaml.ScalarNode && node.Value == "healthy" && u.Service != "" {
+			node = healthyNode(u.Service, node)
+		}
+		return waiters.Decode(r.scope(d, u, app, key, node), node)
+	}
+	u.Ready, u.Until, u.Proof = decode("ready", d.conditions["ready"]), decode("until", d.conditions["until"]), decode("proof", d.conditions["proof"])
+	switch {
+	case d.Verb == Await && d.inline != nil:
+		u.Condition = decode("await", d.inline)
+	case d.Verb == Call && len(d.inline.Content) > 0:
+		node := d.tree.Interpolate(d.inline, lookup)
+		u.Call = waiters.DecodeCall(r.scope(d, u, app, "call", node), node)
+	case d.Verb == Start && u.Ready == nil && d.awaited[u.Service] != nil:
+		node := d.awaited[u.Service]
+		u.Ready = waiters.Decode(r.scope(d, u, app, "ready", node), node)
+	}
+}
+
+// healthyNode is {healthy: service}, standing where n does.
+func healthyNode(service string, n *yaml.Node) *yaml.Node {
+	scalar := func(text string) *yaml.Node {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text, Line: n.Line, Column: n.Column}
+	}
+	return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column,
+		Content: []*yaml.Node{scalar("healthy"), scalar(service)}}
+}
+
+// scope is where one condition of a unit is read. In a stage with each: apps
+// a template's name stands for the app's own instance.
+func (r *reader) scope(d *declared, u *Unit, app App, key string, node *yaml.Node) *waiters.Scope {
+	kinds := map[*yaml.Node]string{}
+	noteKinds(node, "", kinds)
+	resolve := func(name string) string {
+		own := instanceName(app, name)
+		if i := r.instances[own]; i != nil && i.template == name {
+			return own
+		}
+		return name
+	}
+	return &waiters.Scope{
+		File: d.tree.File, Problems: r.list, Resolve: resolve,
+		Service: func(n *yaml.Node, name string) {
+			i := r.instances[resolve(name)]
+			if i == nil {
+				r.reportMissing(d, n, name)
+				return
+			}
+			r.checkReference(d, u, key, kinds[n], n, i)
+		},
+		Host: func(n *yaml.Node, name string) {
+			if i := r.instances[resolve(name)]; i != nil {
+				r.checkReference(d, u, key, "", n, i)
+			} else if r.uses[name] != nil {
+				r.reportMissing(d, n, name)
+			}
+		},
+	}
+}
+
+// noteKinds finds for each scalar the condition that it is the service of.
+func noteKinds(n *yaml.Node, kind string, kinds map[*yaml.Node]string) {
+	for _, e := range trees.Entries(n) {
+		key, value := trees.Resolve(e.Key).Value, trees.Resolve(e.Value)
+		switch {
+		case value.Kind == yaml.MappingNode:
+			noteKinds(value, key, kinds)
+		case value.Kind == yaml.SequenceNode:
+			for _, item := range value.Content {
+				if item = trees.Resolve(item); item.Kind == yaml.MappingNode {
+					noteKinds(item, "", kinds)
+				}
+			}
+		case key == "service":
+			kinds[value] = kind
+		default:
+			kinds[value] = key
+		}
+	}
+}
+
+// reportMissing says why a condition names a service that no stage makes.
+func (r *reader) reportMissing(d *declared, n *yaml.Node, name string) {
+	pos := d.tree.Pos(n)
+	u := r.uses[name]
+	switch {
+	case u != nil && len(u.each) > 0 && !d.Each:
+		expected := "no app has one"
+		if apps := u.apps(r.stack.Apps); len(apps) > 0 {
+			expected = "name one app's: " + instanceName(apps[0], name)
+		}
+		r.list.Add(pos, expected, "service %s is a template: each app has one of its own", name)
+	case u != nil && len(u.each) > 0:
+		var lacking []string
+		for _, app := range d.apps {
+			if !u.hasApp(app) {
+				lacking = append(lacking, app.Name)
+			}
+		}
+		if len(lacking) > 0 {
+			r.list.Add(pos, "give both stages the same where", "stage %s is for %s too, but no stage makes %s for it", d.Name, strings.Join(lacking, ", "), name)
+		}
+	case slices.Contains(r.serviceNames(), name) && u == nil:
+		r.list.Add(pos, "start it in a stage before this one", "no stage makes service %s, so that it can be waited for", name)
+	case u != nil:
+		if r.plain != nil && len(r.plain.DisabledServices[name].Profiles) > 0 {
+			r.list.Add(pos, "--profile "+r.plain.DisabledServices[name].Profiles[0], "service %s is not made: none of its profiles is active", name)
+		}
+	default:
+		r.list.Add(pos, problems.OneOf(name, sortedKeys(r.instances)), "there is no service %q", name)
+	}
+}
+
+// checkReference reports what a condition of a stage waits for in vain.
+// kind is "" where a host is dialled.
+func (r *reader) checkReference(d *declared, u *Unit, key, kind string, n *yaml.Node, i *instance) {
+	pos := d.tree.Pos(n)
+	other := i.stage
+	live := kind != "exit" && kind != "log" && kind != "file"
+	switch {
+	case other == d && i.name == u.Service && key == "until", key == "proof":
+		// A helper is alive while its own until is looked at; a proof is of the past.
+	case r.precedes(d, other):
+		r.list.Add(pos, "move it behind stage "+other.Name, "stage %s can never go on: it waits for %s, which only stage %s makes, later", d.Name, i.name, other.Name)
+		return
+	case kind == "healthy" && other.helpers():
+		r.list.Add(pos, "{exit: "+i.template+"} waits for its end; or start: it, if it is to stay", "%s is a helper of stage %s: it ends and is never healthy", i.template, other.Name)
+		return
+	case live && other.helpers() && r.precedes(other, d):
+		r.list.Add(pos, "wait for a service that stays", "%s is a helper of stage %s and gone by the time of stage %s", i.template, other.Name, d.Name)
+		return
+	case kind == "exit" && other.Verb == Start:
+		r.list.Warn(pos, "run: it, if it is to end", "stage %s starts %s, which stays unless it fails", other.Name, i.template)
+	}
+	if kind == "healthy" && !hasHealthcheck(i) {
+		r.list.Add(pos, "give it a healthcheck: with a test: or wait for tcp: or http: (a healthcheck in the image is not known here)", "service %s has no healthcheck", i.template)
+	}
+}
+
+// hasHealthcheck tells whether the file gives the service a test.
+func hasHealthcheck(i *instance) bool {
+	h := i.service.HealthCheck
+	return h != nil && !h.Disable && len(h.Test) > 0 && h.Test[0] != "NONE"
+}

@@ -1,0 +1,236 @@
+package stages
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"gopkg.in/yaml.v3"
+
+	"github.com/stagehand-dev/stagehand/compose/trees"
+	"github.com/stagehand-dev/stagehand/problems"
+)
+
+// followDependsOn makes the stages of a Compose file that has none: one a
+// service, in the order of depends_on. A service whose end somebody waits for
+// is run, every other one is started.
+func (r *reader) followDependsOn() {
+	helpers := map[string]bool{}
+	for _, s := range r.plain.Services {
+		for dep, on := range s.DependsOn {
+			if on.Condition == types.ServiceConditionCompletedSuccessfully {
+				helpers[dep] = true
+			}
+		}
+	}
+	for name := range r.plain.Services {
+		pos := r.source.At("services", name)
+		d := &declared{
+			Stage: Stage{Name: name, Verb: Start, Pos: pos, OnFailure: StopRun, Keep: Keep{Policy: "never"}, Implicit: true,
+				Retries: Retries{Backoff: defaultBackoff, MaxBackoff: defaultMaxBackoff}},
+			tree: r.tree(pos.File), needs: []*yaml.Node{}, services: []*yaml.Node{made(name, pos)}, apps: []App{{}},
+		}
+		if helpers[name] {
+			d.Verb = Run
+		}
+		r.declared = append(r.declared, d)
+	}
+	slices.SortFunc(r.declared, func(a, b *declared) int {
+		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Name, b.Name))
+	})
+	for _, d := range r.declared {
+		deps := r.plain.Services[d.Name].DependsOn
+		for _, dep := range sortedKeys(deps) {
+			if _, ok := r.plain.Services[dep]; !ok {
+				if deps[dep].Required {
+					r.reportUnmade(d.Name, dep)
+				}
+				continue
+			}
+			d.needs = append(d.needs, made(dep, r.source.At("services", d.Name, "depends_on", dep)))
+			if deps[dep].Condition == types.ServiceConditionHealthy {
+				r.expectHealthy(d.Name, dep, helpers[dep])
+			}
+		}
+	}
+}
+
+// made is a name that stands in the file's Compose part.
+func made(name string, pos problems.Pos) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: name, Line: pos.Line, Column: pos.Col}
+}
+
+func (r *reader) declaredOf(name string) *declared {
+	i := slices.IndexFunc(r.declared, func(d *declared) bool { return d.Name == name })
+	return r.declared[i]
+}
+
+// expectHealthy lets the stage that starts dep wait until it is healthy.
+func (r *reader) expectHealthy(service, dep string, helper bool) {
+	pos := r.source.At("services", service, "depends_on", dep)
+	if helper {
+		r.reportHelper(pos, service, dep)
+		return
+	}
+	s := r.plain.Services[dep]
+	if r.checkHealth(pos, service, dep, s) {
+		d := r.declaredOf(dep)
+		if d.awaited == nil {
+			d.awaited = map[string]*yaml.Node{}
+		}
+		d.awaited[dep] = healthyNode(dep, made(dep, pos))
+	}
+}
+
+func (r *reader) reportHelper(pos problems.Pos, service, dep string) {
+	r.list.Add(pos, "condition: service_completed_successfully", "%s expects %s to be healthy, but that is a helper: it ends", service, dep)
+}
+
+// checkHealth tells whether a service that another one expects healthy can be
+// asked; without a healthcheck in the file only its image may know one.
+func (r *reader) checkHealth(pos problems.Pos, service, dep string, s types.ServiceConfig) bool {
+	h := s.HealthCheck
+	switch {
+	case h != nil && (h.Disable || len(h.Test) > 0 && h.Test[0] == "NONE"):
+		r.list.Add(pos, "condition: service_started, or leave the healthcheck on", "%s expects %s to be healthy, but its healthcheck is disabled", service, dep)
+		return false
+	case h == nil || len(h.Test) == 0:
+		r.list.Warn(pos, "give it a healthcheck: with a test:", "%s expects %s to be healthy, but the file gives it no healthcheck: its image must have one", service, dep)
+	}
+	return true
+}
+
+// reportUnmade says why a service that another one cannot do without is not made.
+func (r *reader) reportUnmade(service, dep string) {
+	pos := r.source.At("services", service, "depends_on", dep)
+	for _, p := range r.section("services", dep) {
+		if _, profiles := trees.Get(p.node, "profiles"); profiles != nil && r.inactive(dep) {
+			r.list.Add(pos, "activate a profile of "+dep+", or say required: false", "%s can never start: it depends on %s, none of whose profiles is active", service, dep)
+			return
+		}
+	}
+	r.list.Add(pos, "name "+dep+" in a stage before, or say required: false", "%s can never start: it depends on %s, which no stage makes", service, dep)
+}
+
+// inactive tells whether the service's profiles keep it out.
+func (r *reader) inactive(service string) bool {
+	if r.plain != nil {
+		if _, ok := r.plain.DisabledServices[service]; ok {
+			return true
+		}
+	}
+	for _, p := range r.projects {
+		if p != nil {
+			if _, ok := p.DisabledServices[service]; ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// checkDependsOn holds the stages' order against what Compose's depends_on asks for.
+func (r *reader) checkDependsOn() {
+	for _, name := range sortedKeys(r.instances) {
+		i := r.instances[name]
+		for _, dep := range sortedKeys(i.service.DependsOn) {
+			r.checkDependency(i, dep, i.service.DependsOn[dep])
+		}
+	}
+}
+
+// peers are the instances that a dependency is on: the app's own of a
+// template, all of them where there is no app.
+func (r *reader) peers(i *instance, dep string) []*instance {
+	if own := r.instances[instanceName(i.app, dep)]; own != nil && own.template == dep {
+		return []*instance{own}
+	}
+	var all []*instance
+	for _, name := range sortedKeys(r.instances) {
+		if p := r.instances[name]; p.template == dep && (i.app.Name == "" || p.app.Name == "") {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+func (r *reader) checkDependency(i *instance, dep string, on types.ServiceDependency) {
+	peers := r.peers(i, dep)
+	if len(peers) == 0 {
+		if u := r.uses[dep]; on.Required && (u == nil || len(u.plain) > 0 && r.inactive(dep) || len(u.each) > 0 && len(u.apps(r.stack.Apps)) > 0) && r.plain != nil {
+			r.reportUnmade(i.template, dep)
+		}
+		return
+	}
+	pos := r.source.At("services", i.template, "depends_on", dep)
+	for _, p := range peers {
+		r.checkPeerOrder(pos, i, p, on)
+		switch on.Condition {
+		case types.ServiceConditionCompletedSuccessfully:
+			if !p.stage.helpers() {
+				r.list.Add(pos, "run: it in a stage before, or depend on its health", "%s can never start: it waits for the end of %s, which stage %s starts to stay", i.template, dep, p.stage.Name)
+			}
+		case types.ServiceConditionHealthy:
+			r.checkPeerHealth(pos, i, p)
+		}
+	}
+}
+
+func (r *reader) checkPeerHealth(pos problems.Pos, i, p *instance) {
+	if p.stage.helpers() {
+		r.reportHelper(pos, i.template, p.template)
+		return
+	}
+	if !r.checkHealth(pos, i.template, p.template, p.service) || p.stage.conditions["ready"] != nil || !hasHealthcheck(p) {
+		return
+	}
+	if p.stage.awaited == nil {
+		p.stage.awaited = map[string]*yaml.Node{}
+	}
+	p.stage.awaited[p.name] = healthyNode(p.name, p.node)
+}
+
+// checkPeerOrder reports a dependency that the stages' order does not keep.
+func (r *reader) checkPeerOrder(pos problems.Pos, i, p *instance, on types.ServiceDependency) {
+	switch {
+	case r.before == nil || r.precedes(p.stage, i.stage):
+	case p.stage == i.stage:
+		at := func(x *instance) int {
+			return slices.IndexFunc(i.stage.Units, func(u Unit) bool { return u.Service == x.name })
+		}
+		started := on.Condition == types.ServiceConditionStarted && !strings.HasPrefix(i.service.NetworkMode, "service:")
+		if !started && !i.stage.Sequential || i.stage.Sequential && at(p) > at(i) {
+			r.list.Add(pos, "give "+p.template+" a stage of its own before, or order: sequential", "%s depends on %s, but stage %s does both side by side or the other way round", i.template, p.template, i.stage.Name)
+		}
+	case r.precedes(i.stage, p.stage):
+		r.list.Add(pos, "move stage "+p.stage.Name+" before stage "+i.stage.Name, "%s can never start: it depends on %s, which only stage %s makes, after it", i.template, p.template, p.stage.Name)
+	default:
+		r.list.Add(pos, "needs: "+p.stage.Name+" in stage "+i.stage.Name, "%s depends on %s, but stage %s does not wait for stage %s", i.template, p.template, i.stage.Name, p.stage.Name)
+	}
+}
+
+// checkUnused warns of services that no stage names, unless others extend them.
+func (r *reader) checkUnused() {
+	if r.plain == nil {
+		return
+	}
+	bases := map[string]bool{}
+	for _, name := range r.serviceNames() {
+		for _, p := range r.section("services", name) {
+			_, extends := trees.Get(p.node, "extends")
+			if extends == nil {
+				continue
+			}
+			if _, base := trees.Get(extends, "service"); base != nil {
+				extends = base
+			}
+			bases[trees.Resolve(extends).Value] = true
+		}
+	}
+	for _, name := range r.serviceNames() {
+		if r.uses[name] == nil && !bases[name] && !r.inactive(name) {
+			r.list.Warn(r.source.At("services", name), "start: "+name+" in a stage, or give it a profile", "service %s is named in no stage and will not be started", name)
+		}
+	}
+}

@@ -1,0 +1,267 @@
+package stages
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/stagehand-dev/stagehand/compose"
+	"github.com/stagehand-dev/stagehand/compose/trees"
+	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/stages/internal/nodes"
+)
+
+// Load reads a stack's files. The error is ctx's, or a *problems.Error that
+// holds everything that is wrong with the files, as far as it can be known
+// before anything is created; then there is no Stack. Nothing but files is
+// looked at: no engine, no registry.
+func Load(ctx context.Context, o compose.Options) (*Stack, error) {
+	r := &reader{list: &problems.List{}, byName: map[string]*declared{}, instances: map[string]*instance{}, containers: map[string]string{}}
+	r.source = compose.Open(o, r.list)
+	if r.source == nil {
+		return nil, cmpErr(ctx.Err(), r.list.Err())
+	}
+	r.stack = &Stack{Name: r.source.Name, Dir: r.source.Dir, OnFailure: KeepUp, Services: map[string]Service{}}
+	for _, f := range r.source.Files {
+		r.stack.Files = append(r.stack.Files, f.Path)
+	}
+	r.read(ctx)
+	if err := cmpErr(ctx.Err(), r.list.Err()); err != nil {
+		return nil, err
+	}
+	r.stack.Warnings = r.list.Warnings()
+	return r.stack, nil
+}
+
+func cmpErr(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reader is one reading of a stack's files. Its steps go from what stands in
+// the files (readApps, readStages) over the order of the stages (resolve) to
+// the units with their services (expand) and what must hold among them.
+type reader struct {
+	source *compose.Source
+	list   *problems.List
+	stack  *Stack
+
+	hasApps bool
+	// fields are the apps' fields by their variables: APP_PORT → port.
+	fields map[string]string
+	// handing are the names of the stages that can hand on values, by what
+	// their variables begin with: SETUP_DB → setup-db.
+	handing map[string]string
+
+	// declared stages: in the file's order, after resolve in an order in which
+	// each stands behind what it needs.
+	declared []*declared
+	byName   map[string]*declared
+	// before holds the stages that are over when a stage begins; nil while that is unknown.
+	before map[*declared]map[*declared]bool
+
+	// uses are the stages that name a service; each of them in a stage with each: apps is a template.
+	uses map[string]*use
+	// plain is the project as services see it that are no template, projects
+	// that of each app.
+	plain    *compose.Project
+	projects map[string]*compose.Project
+
+	// instances by their names on the stack's network; containers are theirs.
+	instances  map[string]*instance
+	containers map[string]string
+	// known is what serviceNames has found.
+	known []string
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func (r *reader) tree(file string) nodes.Tree {
+	for _, files := range [][]*compose.File{r.source.Files, r.source.Included} {
+		for _, f := range files {
+			if f.Name == file {
+				return nodes.New(file, f.Text, r.list)
+			}
+		}
+	}
+	return nodes.Tree{File: file, List: r.list}
+}
+
+// environment is what variables stand for in our own keys.
+func (r *reader) environment(name string) (string, bool) {
+	value, ok := r.source.Env[name]
+	return value, ok
+}
+
+func (r *reader) read(ctx context.Context) {
+	if file, node := r.source.Own("on_failure"); node != nil {
+		if policy := r.tree(file).Choice(node, "on_failure", "keep", "down"); policy != "" {
+			r.stack.OnFailure = StackFailure(policy)
+		}
+	}
+	r.readApps()
+	r.findHanding()
+	explicit := r.readStages()
+	if explicit {
+		r.resolve()
+		r.findUses()
+		r.loadProjects(ctx)
+	} else {
+		r.plain = r.source.Load(ctx, nil, nil, r.list)
+		if r.plain == nil {
+			return
+		}
+		if r.hasApps {
+			file, node := r.source.Own("apps")
+			r.list.Warn(r.tree(file).Pos(node), "a stage with each: apps has one step per app", "the apps have no effect: the file has no stages")
+		}
+		r.followDependsOn()
+		r.resolve()
+		r.findUses()
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	r.checkVariables()
+	r.expand()
+	if explicit {
+		r.checkDependsOn()
+		r.checkUnused()
+	}
+	r.decodeConditions()
+	r.checkExclusive()
+	r.collect()
+}
+
+// loadProjects reads the Compose part: once for the services that stand for
+// themselves, and once for each app.
+func (r *reader) loadProjects(ctx context.Context) {
+	r.plain = r.source.Load(ctx, r.handedOn, func(service string) bool {
+		u := r.uses[service]
+		return u == nil && !r.mentionsApp(service) || u != nil && len(u.plain) > 0
+	}, r.list)
+	r.projects = map[string]*compose.Project{}
+	for _, app := range r.stack.Apps {
+		names := map[string]bool{}
+		for name, u := range r.uses {
+			if u.hasApp(app) {
+				names[name] = true
+			}
+		}
+		if len(names) == 0 || ctx.Err() != nil {
+			continue
+		}
+		r.projects[app.Name] = r.source.Load(ctx, func(name string) (string, bool) {
+			if value, ok := r.appVariable(app, name); ok {
+				return value, true
+			}
+			return r.handedOn(name)
+		}, func(service string) bool { return names[service] }, r.list)
+	}
+}
+
+// project is the one that the app's services, or those of none, are in; nil
+// where it could not be loaded.
+func (r *reader) project(app App) *compose.Project {
+	if app.Name == "" {
+		return r.plain
+	}
+	return r.projects[app.Name]
+}
+
+// collect puts the stages, networks and volumes into the stack.
+func (r *reader) collect() {
+	for _, d := range r.declared {
+		r.stack.Stages = append(r.stack.Stages, d.Stage)
+	}
+	networks, volumes := map[string]bool{}, map[string]bool{}
+	for _, app := range append([]App{{}}, r.stack.Apps...) {
+		project := r.project(app)
+		if project == nil {
+			continue
+		}
+		var services []string
+		for _, i := range r.instances {
+			if i.app.Name == app.Name {
+				services = append(services, i.template)
+			}
+		}
+		for _, n := range project.NetworksOf(services...) {
+			if !networks[n.Name] {
+				networks[n.Name] = true
+				r.stack.Networks = append(r.stack.Networks, n)
+			}
+		}
+		for _, v := range project.VolumesOf(services...) {
+			if !volumes[v.Name] {
+				volumes[v.Name] = true
+				r.stack.Volumes = append(r.stack.Volumes, v)
+			}
+		}
+		if n, ok := project.Networks["default"]; ok && networks[n.Name] {
+			r.stack.DefaultNetwork = n.Name
+		}
+	}
+	if r.stack.DefaultNetwork == "" && len(r.stack.Networks) > 0 {
+		r.stack.DefaultNetwork = r.stack.Networks[0].Name
+	}
+}
+
+// use says which stages name a service.
+type use struct{ each, plain []*declared }
+
+func (u *use) hasApp(app App) bool {
+	return slices.ContainsFunc(u.each, func(d *declared) bool {
+		return slices.ContainsFunc(d.apps, func(a App) bool { return a.Name == app.Name })
+	})
+}
+
+// apps that the template has an instance for.
+func (u *use) apps(all []App) []App {
+	return slices.DeleteFunc(slices.Clone(all), func(a App) bool { return !u.hasApp(a) })
+}
+
+// findUses notes which stages name which services, and reports services that
+// would be a template and none.
+func (r *reader) findUses() {
+	r.uses = map[string]*use{}
+	for _, d := range r.declared {
+		for _, n := range d.services {
+			u := r.uses[n.Value]
+			if u == nil {
+				u = &use{}
+				r.uses[n.Value] = u
+			}
+			switch {
+			case d.Each && len(u.plain) > 0 || !d.Each && len(u.each) > 0:
+				r.list.Add(d.tree.Pos(n), "make two services of it: one can extend the other",
+					"service %s is named in a stage with each: apps, where it is a template, and in one without", n.Value)
+			case d.Each:
+				u.each = append(u.each, d)
+			default:
+				u.plain = append(u.plain, d)
+			}
+		}
+	}
+}
+
+// section returns the node of section.key of all files, and its tree: for
+// extends, of those that are only included as well.
+func (r *reader) section(section, key string) []placed {
+	var found []placed
+	for _, files := range [][]*compose.File{r.source.Files, r.source.Included} {
+		for _, f := range files {
+			for _, doc := range f.Docs {
+				_, all := trees.Get(doc, section)
+				if _, node := trees.Get(all, key); node != nil {
+					found = append(found, placed{nodes.New(f.Name, f.Text, r.list), node})
+				}
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,268 @@
+package stages
+
+import (
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/stagehand-dev/stagehand/compose"
+	"github.com/stagehand-dev/stagehand/compose/trees"
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/stages/internal/nodes"
+)
+
+// instance is one container that the stack can make, and the stage that does.
+type instance struct {
+	name, template string
+	app            App
+	stage          *declared
+	service        types.ServiceConfig
+	node           *yaml.Node // where the stage names it
+}
+
+// instanceName is the name on the stack's network.
+func instanceName(app App, service string) string {
+	if app.Name == "" {
+		return service
+	}
+	return app.Name + "-" + service
+}
+
+// expand makes each stage's units, and the services in them.
+func (r *reader) expand() {
+	for _, d := range r.declared {
+		for _, n := range d.services {
+			r.checkService(d, n)
+		}
+		for _, app := range d.apps {
+			if d.inline != nil {
+				d.Units = append(d.Units, Unit{App: app.Name})
+			}
+			for _, n := range d.services {
+				if r.instantiate(d, app, n) {
+					d.Units = append(d.Units, Unit{Service: instanceName(app, n.Value), App: app.Name})
+				}
+			}
+		}
+	}
+	for _, d := range r.declared {
+		for _, u := range d.Units {
+			if i := r.instances[u.Service]; i != nil {
+				r.specify(i)
+			}
+		}
+	}
+}
+
+// checkService reports a service that does not exist, or that the stage cannot have.
+func (r *reader) checkService(d *declared, n *yaml.Node) {
+	known := r.serviceNames()
+	if known != nil && !slices.Contains(known, n.Value) {
+		r.list.Add(d.tree.Pos(n), problems.OneOf(n.Value, known), "there is no service %q", n.Value)
+	}
+}
+
+// serviceNames are the services of the files, those of inactive profiles
+// among them, templates too; nil where that is not known.
+func (r *reader) serviceNames() []string {
+	if r.known != nil {
+		return r.known
+	}
+	projects := []*compose.Project{r.plain}
+	for _, app := range r.stack.Apps {
+		if p, ok := r.projects[app.Name]; ok {
+			projects = append(projects, p)
+		}
+	}
+	names := map[string]bool{}
+	for _, p := range projects {
+		if p == nil {
+			return nil // why has been reported
+		}
+		for name := range p.Services {
+			names[name] = true
+		}
+		for name := range p.DisabledServices {
+			names[name] = true
+		}
+	}
+	for _, f := range r.source.Files { // templates that no app uses are in no project
+		for _, doc := range f.Docs {
+			_, section := trees.Get(doc, "services")
+			for _, e := range nodes.Entries(section) {
+				names[trees.Resolve(e.Key).Value] = true
+			}
+		}
+	}
+	r.known = sortedKeys(names)
+	return r.known
+}
+
+// instantiate notes the service's instance; false where there is none, for a
+// reason that was reported or because its profile is not active.
+func (r *reader) instantiate(d *declared, app App, n *yaml.Node) bool {
+	project := r.project(app)
+	if project == nil {
+		return false
+	}
+	service, ok := project.Services[n.Value]
+	if !ok {
+		return false
+	}
+	name := instanceName(app, n.Value)
+	i := &instance{name: name, template: n.Value, app: app, stage: d, service: service, node: n}
+	other := r.instances[name]
+	switch {
+	case other == nil:
+		r.instances[name] = i
+		return true
+	case other.template == i.template:
+		r.reportTwice(other, i)
+	default:
+		r.list.Add(d.tree.Pos(n), "rename one of them", "%s would be the name of two: of %s and of %s", name, describe(other), describe(i))
+	}
+	return false
+}
+
+func describe(i *instance) string {
+	if i.app.Name == "" {
+		return "service " + i.template
+	}
+	return "service " + i.template + " for app " + i.app.Name
+}
+
+// reportTwice says why a service cannot stand in a second stage, or a second time in one.
+func (r *reader) reportTwice(first, second *instance) {
+	a, b := first.stage, second.stage
+	pos, service := b.tree.Pos(second.node), second.template
+	switch {
+	case a == b:
+		r.list.Add(pos, "name it once", "stage %s names service %s twice", a.Name, service)
+	case a.Verb == Start && b.Verb == Await:
+		r.list.Add(pos, "await: {healthy: "+service+"} waits for what is started already", "service %s is started by stage %s and stays, so that awaiting its end never ends", service, a.Name)
+	case a.Verb == Await && b.Verb == Start:
+		r.list.Add(pos, "start it first, then await: {healthy: "+service+"}", "service %s is awaited by stage %s as a detector, which ends, and cannot be started too", service, a.Name)
+	case a.Verb == b.Verb:
+		r.list.Add(pos, "one container has one stage; for a second one make a service that extends it", "stage %s does %s %s already", a.Name, a.Verb, service)
+	default:
+		r.list.Add(pos, "one container has one stage; for a second one make a service that extends it", "stage %s does %s %s already, so that this stage cannot %s it", a.Name, a.Verb, service, b.Verb)
+	}
+}
+
+// specify converts the instance's service.
+func (r *reader) specify(i *instance) {
+	project := r.project(i.app)
+	id := r.identity(i)
+	spec := project.Spec(i.template, id, r.list)
+	if i.stage.helpers() {
+		if policy := spec.Restart.Policy; policy == "always" || policy == "unless-stopped" {
+			r.list.Warn(r.source.At("services", i.template, "restart"), "retries: of the stage says how often a helper that failed is run again",
+				"restart: %s is left out: stage %s waits for the end of %s", policy, i.stage.Name, i.template)
+		}
+		// The engine must not start a helper again behind the runner's back: its exit would be lost.
+		spec.Restart = containers.Restart{}
+	}
+	if other := r.containers[spec.Name]; other != "" && spec.Name != "" {
+		r.list.Add(r.source.At("services", i.template, "container_name"), "leave container_name out, or put ${APP} into it where each app has one",
+			"the containers of %s and %s would both be named %s", other, i.name, spec.Name)
+	}
+	r.containers[spec.Name] = i.name
+	r.stack.Services[i.name] = Service{Name: i.name, Template: i.template, App: i.app.Name, Spec: spec, Build: i.service.Build != nil}
+}
+
+func (r *reader) identity(i *instance) compose.Identity {
+	return compose.Identity{
+		Stack: r.stack.Name, Service: i.name, Template: i.template, App: i.app.Name, Number: 1,
+		Peer: func(service string) string {
+			for _, app := range []App{i.app, {}} {
+				name := instanceName(app, service)
+				if peer := r.instances[name]; peer != nil && peer.template == service {
+					return r.project(peer.app).ContainerName(service, compose.Identity{
+						Stack: r.stack.Name, Service: name, Template: service, App: peer.app.Name, Number: 1})
+				}
+			}
+			return containers.Name(r.stack.Name, service, "1")
+		},
+	}
+}
+
+// mounts tells whether the service can write into the volume with this key.
+func mounts(s types.ServiceConfig, key string) bool {
+	return slices.ContainsFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool {
+		return v.Type == types.VolumeTypeVolume && v.Source == key && !v.ReadOnly
+	})
+}
+
+// checkExclusive checks the volumes that have one holder at a time, and finds
+// their names on the engine.
+func (r *reader) checkExclusive() {
+	for _, d := range r.declared {
+		if d.exclusive != nil && d.inline == nil {
+			r.findExclusive(d)
+		}
+	}
+	for i, d := range r.declared {
+		for j, other := range r.declared {
+			if d.Exclusive == "" || i == j || r.before == nil || r.precedes(d, other) || r.precedes(other, d) {
+				continue
+			}
+			key := d.exclusive.Value
+			if other.Exclusive == d.Exclusive && i < j {
+				continue // reported at the later one
+			}
+			if holder := r.holder(other, key); holder != "" {
+				r.list.Add(d.tree.Pos(d.exclusive), "let one stage need the other",
+					"volume %s has one holder at a time, but service %s of stage %s can run side by side with stage %s", key, holder, other.Name, d.Name)
+			}
+		}
+	}
+}
+
+// holder is a service of the stage that mounts the volume, "" if none does.
+func (r *reader) holder(d *declared, key string) string {
+	for _, u := range d.Units {
+		if i := r.instances[u.Service]; i != nil && mounts(i.service, key) {
+			return i.name
+		}
+	}
+	return ""
+}
+
+func (r *reader) findExclusive(d *declared) {
+	key := d.exclusive.Value
+	if r.plain != nil {
+		if _, ok := r.plain.Volumes[key]; !ok {
+			r.list.Add(d.tree.Pos(d.exclusive), problems.OneOf(key, sortedKeys(r.plain.Volumes)), "there is no volume %q", key)
+			return
+		}
+	}
+	if d.Verb == Start && len(d.Units) > 1 {
+		r.list.Add(d.tree.Pos(d.exclusive), "run: is for helpers that hand the volume on when they end",
+			"the stage starts %d services that stay, but volume %s has one holder at a time", len(d.Units), key)
+	}
+	names := map[string]bool{}
+	for _, u := range d.Units {
+		i := r.instances[u.Service]
+		if i == nil {
+			continue
+		}
+		if !mounts(i.service, key) {
+			r.list.Add(d.tree.Pos(d.exclusive), "volumes: [\""+key+":/data\"] in service "+i.template, "service %s does not mount volume %s for writing", i.template, key)
+			return
+		}
+		names[r.project(i.app).Volume(key).Name] = true
+	}
+	if len(names) > 1 {
+		r.list.Add(d.tree.Pos(d.exclusive), "leave exclusive out: each app has a volume of its own", "volume %s is not the same for all apps: %s", key, strings.Join(sortedKeys(names), ", "))
+	}
+	for _, name := range sortedKeys(names) {
+		d.Exclusive = name
+	}
+	if len(names) == 0 && r.plain != nil {
+		d.Exclusive = r.plain.Volume(key).Name
+	}
+}
