@@ -42,6 +42,18 @@ func Down(ctx context.Context, o DownOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := r.emit(events.Event{Kind: events.RunStarted, Verb: "down", Engine: info.ID}); err != nil {
+		return err
+	}
+	err = r.down(ctx, o, info.ID)
+	e := events.Event{Kind: events.RunEnded, Verb: "down", Verdict: events.VerdictDone, Elapsed: time.Since(r.started)}
+	if err != nil {
+		e.Verdict, e.Error = events.VerdictFailed, err.Error()
+	}
+	return errors.Join(err, r.emit(e))
+}
+
+func (r *run) down(ctx context.Context, o DownOptions, engineID string) error {
 	labels := map[string]string{containers.LabelStack: o.Stack}
 	list, err := r.engine.List(ctx, labels)
 	if err != nil {
@@ -68,7 +80,7 @@ func Down(ctx context.Context, o DownOptions) error {
 	}
 	if o.Volumes || len(volumes) == 0 {
 		// Nothing is left of what the helpers did, so nothing is done any more.
-		if err := o.Ledger.Forget(ctx, o.Stack, info.ID); err != nil {
+		if err := o.Ledger.Forget(ctx, o.Stack, engineID); err != nil {
 			return fmt.Errorf("%w: %w", ErrLedger, err)
 		}
 	}

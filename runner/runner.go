@@ -88,7 +88,7 @@ func Up(ctx context.Context, stack *stages.Stack, opts Options) (Result, error) 
 	}
 	r.plan = p
 	r.holds.load(holders)
-	if err := r.emit(events.Event{Kind: events.RunStarted, Engine: info.ID, Files: stack.Files, Plan: p.Counts()}); err != nil {
+	if err := r.emit(events.Event{Kind: events.RunStarted, Verb: "up", Engine: info.ID, Files: stack.Files, Plan: p.Counts()}); err != nil {
 		return Result{Plan: p}, err
 	}
 	result, err := r.carryOut(ctx)
@@ -184,7 +184,7 @@ func (r *run) carryOut(ctx context.Context) (Result, error) {
 // made where the stack wants that.
 func (r *run) end(failures []events.Event, broken error, interrupted bool) (Result, error) {
 	result := Result{Verdict: events.VerdictDone, Failures: failures}
-	e := events.Event{Kind: events.RunEnded, Elapsed: time.Since(r.started)}
+	e := events.Event{Kind: events.RunEnded, Verb: "up", Elapsed: time.Since(r.started)}
 	switch {
 	case interrupted:
 		result.Verdict = events.VerdictInterrupted
