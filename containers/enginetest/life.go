@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -152,8 +153,8 @@ func waitBeforeStart(t *testing.T, h Harness) {
 	s := newStage(t, h)
 	name := s.create(s.spec("a", "exit 5"))
 	var status containers.Status
-	waited := s.async(func() (err error) {
-		status, err = h.Engine.Wait(s.ctx, name)
+	waited := s.async(func(ctx context.Context) (err error) {
+		status, err = h.Engine.Wait(ctx, name)
 		return err
 	})
 	// Nothing but time can show that Wait does not return for a created container.
@@ -187,8 +188,8 @@ func waitVanished(t *testing.T, h Harness) {
 			s.must(h.Engine.Start(s.ctx, spec.Name))
 		}
 		var status containers.Status
-		waited := s.async(func() (err error) {
-			status, err = h.Engine.Wait(s.ctx, spec.Name)
+		waited := s.async(func(ctx context.Context) (err error) {
+			status, err = h.Engine.Wait(ctx, spec.Name)
 			return err
 		})
 		time.Sleep(200 * time.Millisecond) // lets Wait begin; either order must hold

@@ -211,12 +211,16 @@ func (s *stage) volume(name string) containers.VolumeStatus {
 }
 
 // async runs f beside the case; the returned function waits for its error.
-// The case does not end before f has.
-func (s *stage) async(f func() error) (result func() error) {
+// At its end the case ends f's ctx and waits for f.
+func (s *stage) async(f func(ctx context.Context) error) (result func() error) {
 	done := make(chan error, 1)
+	ctx, cancel := context.WithCancel(s.ctx)
 	var group sync.WaitGroup
-	group.Go(func() { done <- f() })
-	s.Cleanup(group.Wait)
+	group.Go(func() { done <- f(ctx) })
+	s.Cleanup(func() {
+		cancel()
+		group.Wait()
+	})
 	return func() error {
 		s.Helper()
 		select {
@@ -234,18 +238,18 @@ func (s *stage) async(f func() error) (result func() error) {
 type recorder struct {
 	mu     sync.Mutex
 	events []containers.Event
-	cancel context.CancelFunc
-	result func() error
+	cancel context.CancelFunc // ends the stream
+	result func() error       // waits for its end
 }
 
 // listen opens an event stream and returns once it is open.
 func (s *stage) listen() *recorder {
 	s.Helper()
-	ctx, cancel := context.WithCancel(s.ctx)
-	s.Cleanup(cancel)
-	r := &recorder{cancel: cancel}
+	r := &recorder{}
 	open := make(chan struct{})
-	r.result = s.async(func() error {
+	r.result = s.async(func(ctx context.Context) error {
+		ctx, r.cancel = context.WithCancel(ctx)
+		defer r.cancel()
 		return s.Engine.Events(ctx, s.labels, func() { close(open) }, func(e containers.Event) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
