@@ -14,7 +14,7 @@ import (
 func (r *run) startService(ctx context.Context, a *active) outcome {
 	kind := events.Done
 	image := ""
-	if a.Action == plan.Adopt && a.attempt == 1 {
+	if a.Action == plan.Adopt && a.attempt == 1 || r.stands(ctx, a) {
 		kind = events.Adopted
 	} else {
 		var o outcome
@@ -45,6 +45,16 @@ func (r *run) startService(ctx context.Context, a *active) outcome {
 		o.addresses = append(o.addresses, fmt.Sprintf("%s->%d/%s", hostPort(p), p.Container, p.Protocol))
 	}
 	return o
+}
+
+// stands tells whether a service whose spec was known only now, because of a
+// value that was handed on, turns out to run as it should already.
+func (r *run) stands(ctx context.Context, a *active) bool {
+	if a.Hash != "" || a.Action != plan.Recreate || a.attempt > 1 {
+		return false
+	}
+	status, err := r.engine.Status(ctx, a.Container)
+	return err == nil && status.Running() && status.Labels[containers.LabelSpec] == a.spec.Labels[containers.LabelSpec]
 }
 
 func hostPort(p containers.Binding) string {
