@@ -32,7 +32,7 @@ func (r *reader) readApps() {
 		r.list.Add(tree.Pos(node), shape, "apps must be a mapping of names to fields, not %s", nodes.Kind(node))
 		return
 	}
-	r.plainOnly(tree, node, "the fields of apps", "")
+	r.plainOnly(tree, node, "the fields of apps")
 	for _, e := range trees.Entries(node) {
 		key := trees.Resolve(e.Key)
 		if !tree.Label(key, "an app") {
@@ -43,7 +43,8 @@ func (r *reader) readApps() {
 			r.list.Add(tree.Pos(value), shape, "the fields of app %s must be a mapping, not %s", app.Name, nodes.Kind(value))
 			continue
 		}
-		r.readFields(tree, &app, tree.Interpolate(e.Value, r.environment))
+		fields, _ := tree.Interpolate(e.Value, r.environment)
+		r.readFields(tree, &app, fields)
 		r.stack.Apps = append(r.stack.Apps, app)
 	}
 }

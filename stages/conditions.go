@@ -52,7 +52,10 @@ func (r *reader) decodeUnit(d *declared, u *Unit) {
 		if n == nil {
 			return nil
 		}
-		node := d.tree.Interpolate(n, lookup)
+		node, ok := d.tree.Interpolate(n, lookup)
+		if !ok {
+			return nil
+		}
 		if node.Kind == yaml.ScalarNode && node.Value == "healthy" && u.Service != "" {
 			node = healthyNode(u.Service, node)
 		}
@@ -63,11 +66,12 @@ func (r *reader) decodeUnit(d *declared, u *Unit) {
 	case d.Verb == Await && d.inline != nil:
 		u.Condition = decode("await", d.inline)
 	case d.Verb == Call && len(d.inline.Content) > 0:
-		node := d.tree.Interpolate(d.inline, lookup)
-		u.Call = waiters.DecodeCall(r.scope(d, u, app, "call", node), node)
+		if node, ok := d.tree.Interpolate(d.inline, lookup); ok {
+			u.Call = waiters.DecodeCall(r.scope(d, u, app, "call", node), node)
+		}
 	case d.Verb == Start && u.Ready == nil && d.awaited[u.Service] != nil:
 		node := d.awaited[u.Service]
-		u.Ready = waiters.Decode(r.scope(d, u, app, "ready", node), node)
+		u.Ready = waiters.Decode(r.scope(d, u, app, "depends_on", node), node)
 	}
 }
 
@@ -161,8 +165,19 @@ func (r *reader) reportMissing(d *declared, n *yaml.Node, name string) {
 			r.list.Add(pos, "--profile "+r.plain.DisabledServices[name].Profiles[0], "service %s is not made: none of its profiles is active", name)
 		}
 	default:
-		r.list.Add(pos, problems.OneOf(name, sortedKeys(r.instances)), "there is no service %q", name)
+		r.list.Add(pos, problems.OneOf(name, r.namesFor(d)), "there is no service %q", name)
 	}
+}
+
+// namesFor are the names that a condition of the stage may have meant.
+func (r *reader) namesFor(d *declared) []string {
+	names := sortedKeys(r.instances)
+	for _, name := range r.serviceNames() {
+		if u := r.uses[name]; !slices.Contains(names, name) && (u == nil || len(u.each) == 0 || d.Each) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // checkReference reports what a condition of a stage waits for in vain.
@@ -172,6 +187,8 @@ func (r *reader) checkReference(d *declared, u *Unit, key, kind string, n *yaml.
 	other := i.stage
 	live := kind != "exit" && kind != "log" && kind != "file"
 	switch {
+	case key == "depends_on":
+		return // checked where it stands
 	case other == d && i.name == u.Service && key == "until", key == "proof":
 		// A helper is alive while its own until is looked at; a proof is of the past.
 	case r.precedes(d, other):
@@ -186,7 +203,9 @@ func (r *reader) checkReference(d *declared, u *Unit, key, kind string, n *yaml.
 	case kind == "exit" && other.Verb == Start:
 		r.list.Warn(pos, "run: it, if it is to end", "stage %s starts %s, which stays unless it fails", other.Name, i.template)
 	}
-	if kind == "healthy" && !hasHealthcheck(i) {
+	if h := i.service.HealthCheck; kind == "healthy" && h != nil && h.Disable {
+		r.list.Add(pos, "leave the healthcheck on, or wait for tcp: or http:", "the healthcheck of service %s is disabled", i.template)
+	} else if kind == "healthy" && !hasHealthcheck(i) {
 		r.list.Add(pos, "give it a healthcheck: with a test: or wait for tcp: or http: (a healthcheck in the image is not known here)", "service %s has no healthcheck", i.template)
 	}
 }

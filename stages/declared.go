@@ -150,22 +150,28 @@ func (r *reader) readStage(tree nodes.Tree, node *yaml.Node) *declared {
 	if d.keys["name"] == nil {
 		r.list.Add(d.Pos, "name: a word that says what the stage does", "the stage has no name")
 	}
+	misspelt := false
 	for _, e := range entries {
 		key := trees.Resolve(e.Key).Value
 		read := stageKeys[key]
 		switch {
 		case strings.HasPrefix(key, "x-"): // an extension, as everywhere in Compose files
 		case read == nil:
+			misspelt = misspelt || slices.Contains(verbs, problems.Nearest(key, verbs))
 			r.list.Add(tree.Pos(e.Key), problems.OneOf(key, slices.Collect(maps.Keys(stageKeys))), "a stage has no key %q", key)
 		case slices.Contains(verbs, key) && r.secondVerb(d, key):
 		case slices.Contains(perUnit, key):
 			read(r, d, e.Value)
 		default:
-			r.plainOnly(tree, e.Value, "the key "+key+" of a stage, which holds for all apps", d.Name)
-			read(r, d, tree.Interpolate(e.Value, r.environment))
+			if !r.plainOnly(tree, e.Value, "the key "+key+" of a stage, which holds for all its steps") {
+				continue
+			}
+			if value, ok := tree.Interpolate(e.Value, r.environment); ok {
+				read(r, d, value)
+			}
 		}
 	}
-	if d.Verb == "" {
+	if d.Verb == "" && !misspelt {
 		r.list.Add(d.Pos, "one of: run a helper, await a condition, start a service, call an endpoint", "the stage %s has no verb", d.Name)
 	}
 	r.checkStage(d)
@@ -281,7 +287,7 @@ func (r *reader) checkStage(d *declared) {
 	reject("until", d.Verb != Run, "until: is for run, whose helper it ends", "a stage that does "+string(d.Verb)+" has no until")
 	reject("keep", !d.helpers(), "keep: is for the containers of run and await, which end", "nothing is left to keep of what this stage does")
 	reject("exclusive", !container, "run or start a service that mounts the volume", "only containers can hold a volume")
-	reject("each", !r.hasApps, "apps: {hivemind: {port: 8081}, …} beside stages:", "each: apps, but the file has no apps")
+	reject("each", d.Each && !r.hasApps, "apps: {hivemind: {port: 8081}, …} beside stages:", "each: apps, but the file has no apps")
 	if d.exclusive != nil && d.keys["order"] == nil && d.keys["max_parallel"] == nil {
 		d.Sequential = true
 	}

@@ -43,10 +43,7 @@ func (r *reader) followDependsOn() {
 		deps := r.plain.Services[d.Name].DependsOn
 		for _, dep := range sortedKeys(deps) {
 			if _, ok := r.plain.Services[dep]; !ok {
-				if deps[dep].Required {
-					r.reportUnmade(d.Name, dep)
-				}
-				continue
+				continue // required: false; others compose has reported
 			}
 			d.needs = append(d.needs, made(dep, r.source.At("services", d.Name, "depends_on", dep)))
 			if deps[dep].Condition == types.ServiceConditionHealthy {

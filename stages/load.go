@@ -26,11 +26,40 @@ func Load(ctx context.Context, o compose.Options) (*Stack, error) {
 		r.stack.Files = append(r.stack.Files, f.Path)
 	}
 	r.read(ctx)
-	if err := cmpErr(ctx.Err(), r.list.Err()); err != nil {
+	list := r.withoutEchoes()
+	if err := cmpErr(ctx.Err(), list.Err()); err != nil {
 		return nil, err
 	}
-	r.stack.Warnings = r.list.Warnings()
+	r.stack.Warnings = list.Warnings()
 	return r.stack, nil
+}
+
+// withoutEchoes is the list without warnings that say no more than a problem
+// in the same place, or that a variable is not set which has its value from an
+// app or a stage: the services are read before it is known which of them are templates.
+func (r *reader) withoutEchoes() *problems.List {
+	list, known := &problems.List{}, map[problems.Pos]bool{}
+	for _, f := range slices.Concat(r.source.Files, r.source.Included) {
+		list.Source(f.Name, f.Text)
+		for _, doc := range f.Docs {
+			eachUse([]placed{{nodes.New(f.Name, f.Text, list), doc}}, func(pos problems.Pos, u nodes.Use) {
+				if r.appName(u.Name) || r.handedBy(u.Name) != "" {
+					known[pos] = true
+				}
+			})
+		}
+	}
+	for _, p := range r.list.All() {
+		known[p.Pos] = known[p.Pos] || !p.Warning
+	}
+	for _, p := range r.list.All() {
+		if !p.Warning {
+			list.Add(p.Pos, p.Expected, "%s", p.Message)
+		} else if !known[p.Pos] {
+			list.Warn(p.Pos, p.Expected, "%s", p.Message)
+		}
+	}
+	return list
 }
 
 func cmpErr(errs ...error) error {
@@ -81,11 +110,9 @@ type reader struct {
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 func (r *reader) tree(file string) nodes.Tree {
-	for _, files := range [][]*compose.File{r.source.Files, r.source.Included} {
-		for _, f := range files {
-			if f.Name == file {
-				return nodes.New(file, f.Text, r.list)
-			}
+	for _, f := range slices.Concat(r.source.Files, r.source.Included) {
+		if f.Name == file {
+			return nodes.New(file, f.Text, r.list)
 		}
 	}
 	return nodes.Tree{File: file, List: r.list}
@@ -103,8 +130,8 @@ func (r *reader) read(ctx context.Context) {
 			r.stack.OnFailure = StackFailure(policy)
 		}
 	}
-	r.readApps()
 	r.findHanding()
+	r.readApps()
 	explicit := r.readStages()
 	if explicit {
 		r.resolve()
@@ -130,10 +157,12 @@ func (r *reader) read(ctx context.Context) {
 	r.expand()
 	if explicit {
 		r.checkDependsOn()
-		r.checkUnused()
 	}
 	r.decodeConditions()
 	r.checkExclusive()
+	if explicit && r.list.Err() == nil { // else a misspelt name would be reported twice
+		r.checkUnused()
+	}
 	r.collect()
 }
 
@@ -253,13 +282,11 @@ func (r *reader) findUses() {
 // extends, of those that are only included as well.
 func (r *reader) section(section, key string) []placed {
 	var found []placed
-	for _, files := range [][]*compose.File{r.source.Files, r.source.Included} {
-		for _, f := range files {
-			for _, doc := range f.Docs {
-				_, all := trees.Get(doc, section)
-				if _, node := trees.Get(all, key); node != nil {
-					found = append(found, placed{nodes.New(f.Name, f.Text, r.list), node})
-				}
+	for _, f := range slices.Concat(r.source.Files, r.source.Included) {
+		for _, doc := range f.Docs {
+			_, all := trees.Get(doc, section)
+			if _, node := trees.Get(all, key); node != nil {
+				found = append(found, placed{nodes.New(f.Name, f.Text, r.list), node})
 			}
 		}
 	}

@@ -124,11 +124,7 @@ func (r *reader) reportCycle(cycle []*declared) {
 	if i := slices.IndexFunc(last.needs, func(n *yaml.Node) bool { return n.Value == cycle[0].Name }); i >= 0 {
 		pos = last.tree.Pos(last.needs[i])
 	}
-	what := "the stages need each other"
-	if cycle[0].Implicit {
-		what = "the services depend on each other"
-	}
-	r.list.Add(pos, expected, "%s and can never start: %s", what, strings.Join(append(names, names[0]), " → "))
+	r.list.Add(pos, expected, "the stages need each other and can never start: %s", strings.Join(append(names, names[0]), " → "))
 }
 
 // sort moves a stage only as far behind as its needs ask for; finally stages come last.

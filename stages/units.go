@@ -60,28 +60,21 @@ func (r *reader) expand() {
 
 // checkService reports a service that does not exist, or that the stage cannot have.
 func (r *reader) checkService(d *declared, n *yaml.Node) {
-	known := r.serviceNames()
-	if known != nil && !slices.Contains(known, n.Value) {
+	if known := r.serviceNames(); !slices.Contains(known, n.Value) {
 		r.list.Add(d.tree.Pos(n), problems.OneOf(n.Value, known), "there is no service %q", n.Value)
 	}
 }
 
 // serviceNames are the services of the files, those of inactive profiles
-// among them, templates too; nil where that is not known.
+// among them, and templates that no app uses.
 func (r *reader) serviceNames() []string {
 	if r.known != nil {
 		return r.known
 	}
-	projects := []*compose.Project{r.plain}
-	for _, app := range r.stack.Apps {
-		if p, ok := r.projects[app.Name]; ok {
-			projects = append(projects, p)
-		}
-	}
 	names := map[string]bool{}
-	for _, p := range projects {
+	add := func(p *compose.Project) {
 		if p == nil {
-			return nil // why has been reported
+			return
 		}
 		for name := range p.Services {
 			names[name] = true
@@ -90,7 +83,15 @@ func (r *reader) serviceNames() []string {
 			names[name] = true
 		}
 	}
-	for _, f := range r.source.Files { // templates that no app uses are in no project
+	add(r.plain)
+	for _, p := range r.projects {
+		add(p)
+	}
+	files := r.source.Files
+	if r.plain == nil { // then what is included may be services too; why has been reported
+		files = slices.Concat(files, r.source.Included)
+	}
+	for _, f := range files {
 		for _, doc := range f.Docs {
 			_, section := trees.Get(doc, "services")
 			for _, e := range nodes.Entries(section) {

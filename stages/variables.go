@@ -72,19 +72,22 @@ func (r *reader) appName(name string) bool {
 }
 
 // plainOnly reports variables of apps, and values handed on, in a part of
-// the stack file where they have no meaning.
-func (r *reader) plainOnly(tree nodes.Tree, node *yaml.Node, where, stage string) {
-	nodes.Walk(node, func(n *yaml.Node) {
-		for _, u := range nodes.Uses(n.Value) {
-			switch {
-			case u.Soft:
-			case r.appName(u.Name):
-				r.list.Add(tree.PosOf(n, u.Text), "", "${%s} has no meaning in %s", u.Name, where)
-			case r.handedBy(u.Name) != "" && stage != "":
-				r.list.Add(tree.PosOf(n, u.Text), "values are handed on to services, conditions and requests", "${%s}, handed on by stage %s, has no meaning in %s", u.Name, r.handedBy(u.Name), where)
-			}
+// the stack file where they have no meaning; false where there are any.
+func (r *reader) plainOnly(tree nodes.Tree, node *yaml.Node, where string) bool {
+	ok := true
+	eachUse([]placed{{tree, node}}, func(pos problems.Pos, u nodes.Use) {
+		by := r.handedBy(u.Name)
+		switch {
+		case r.appName(u.Name) && !u.Soft:
+			r.list.Add(pos, "", "${%s} has no meaning in %s", u.Name, where)
+		case by != "" && !r.appName(u.Name):
+			r.list.Add(pos, "values are handed on to services, conditions and requests", "${%s}, handed on by stage %s, has no meaning in %s", u.Name, by, where)
+		default:
+			return
 		}
+		ok = false
 	})
+	return ok
 }
 
 // definition returns the nodes that make up a service: its own in all files,

@@ -73,7 +73,10 @@ use:
   list: [$HOST, "${NOT_SET}", $$literal]
 `)
 	env := map[string]string{"HOST": "db", "N": "7"}
-	out := tree.Interpolate(node, func(name string) (string, bool) { v, ok := env[name]; return v, ok })
+	out, ok := tree.Interpolate(node, func(name string) (string, bool) { v, ok := env[name]; return v, ok })
+	if !ok {
+		t.Error("it says that something went wrong")
+	}
 	var got map[string]any
 	if err := out.Decode(&got); err != nil {
 		t.Fatal(err)
@@ -95,7 +98,9 @@ use:
 
 func TestInterpolateProblems(t *testing.T) {
 	tree, node := parse(t, "a: \"x ${}\"\nb: ${B:?say it}\n")
-	tree.Interpolate(node, func(string) (string, bool) { return "", false })
+	if _, ok := tree.Interpolate(node, func(string) (string, bool) { return "", false }); ok {
+		t.Error("it says that nothing went wrong")
+	}
 	if text := tree.List.Render(); !strings.Contains(text, "f:1:4: ") || !strings.Contains(text, "f:2:4: ") || !strings.Contains(text, "say it") {
 		t.Error(text)
 	}

@@ -16,11 +16,15 @@ import (
 // reported for anything else.
 func (t Tree) Text(n *yaml.Node, what, expected string) (string, bool) {
 	r := resolve(n)
-	if IsNull(r) || r.Kind != yaml.ScalarNode || r.Value == "" {
-		t.List.Add(t.Pos(n), expected, "%s must be a text, not %s", what, Kind(r))
-		return "", false
+	switch {
+	case IsNull(r):
+		t.List.Add(t.Pos(n), expected, "%s has no value", what)
+	case r.Kind != yaml.ScalarNode || r.Value == "":
+		t.List.Add(t.Pos(n), expected, "%s cannot be %s", what, Kind(r))
+	default:
+		return r.Value, true
 	}
-	return r.Value, true
+	return "", false
 }
 
 // Kind says what a node is, for people.
@@ -31,6 +35,8 @@ func Kind(n *yaml.Node) string {
 		return "nothing"
 	case n.Kind == yaml.MappingNode:
 		return "a mapping"
+	case n.Kind == yaml.SequenceNode && len(n.Content) == 0:
+		return "an empty list"
 	case n.Kind == yaml.SequenceNode:
 		return "a list"
 	case n.Value == "":
@@ -82,7 +88,7 @@ func (t Tree) Duration(n *yaml.Node, what string) time.Duration {
 
 // Count reads a whole number of at least least.
 func (t Tree) Count(n *yaml.Node, what string, least int) int {
-	text, ok := t.Text(n, what, "a whole number")
+	text, ok := t.Text(n, what, "a whole number, at least "+strconv.Itoa(least))
 	if !ok {
 		return 0
 	}

@@ -71,36 +71,42 @@ type Lookup = func(name string) (string, bool)
 
 // Interpolate returns a copy of the tree below n in which every variable is
 // replaced, aliases and merges are resolved, and places are kept. What goes wrong is
-// reported where it stands; a variable that is not set is worth a warning
+// reported where it stands, and ok is false then; a variable that is not set is worth a warning
 // and counts as an empty text, as in Compose. The tree must be one that
 // trees.Parse let pass: no alias in it contains itself.
-func (t Tree) Interpolate(n *yaml.Node, lookup Lookup) *yaml.Node {
-	n = resolve(n)
-	if n == nil {
-		return nil
-	}
-	out := *n
-	out.Anchor, out.Content = "", nil
-	switch n.Kind {
-	case yaml.MappingNode:
-		for _, e := range trees.Entries(n) { // keys stand as they are
-			out.Content = append(out.Content, resolve(e.Key), t.Interpolate(e.Value, lookup))
+func (t Tree) Interpolate(n *yaml.Node, lookup Lookup) (out *yaml.Node, ok bool) {
+	ok = true
+	var copied func(n *yaml.Node) *yaml.Node
+	copied = func(n *yaml.Node) *yaml.Node {
+		n = resolve(n)
+		if n == nil {
+			return nil
 		}
-	case yaml.SequenceNode:
-		for _, c := range n.Content {
-			out.Content = append(out.Content, t.Interpolate(c, lookup))
+		out := *n
+		out.Anchor, out.Content = "", nil
+		switch n.Kind {
+		case yaml.MappingNode:
+			for _, e := range trees.Entries(n) { // keys stand as they are
+				out.Content = append(out.Content, resolve(e.Key), copied(e.Value))
+			}
+		case yaml.SequenceNode:
+			for _, c := range n.Content {
+				out.Content = append(out.Content, copied(c))
+			}
 		}
-	}
-	if n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "$") {
-		out.Value = t.substitute(n, lookup)
-		if n.ShortTag() == "!!str" && n.Style == 0 {
-			out.Tag = "" // ${PORT} may have become a number
+		if n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "$") {
+			value, good := t.substitute(n, lookup)
+			out.Value, ok = value, ok && good
+			if n.ShortTag() == "!!str" && n.Style == 0 {
+				out.Tag = "" // ${PORT} may have become a number
+			}
 		}
+		return &out
 	}
-	return &out
+	return copied(n), ok
 }
 
-func (t Tree) substitute(n *yaml.Node, lookup Lookup) string {
+func (t Tree) substitute(n *yaml.Node, lookup Lookup) (string, bool) {
 	soft, unset := map[string]bool{}, map[string]string{}
 	for _, u := range Uses(n.Value) {
 		if u.Soft {
@@ -125,5 +131,5 @@ func (t Tree) substitute(n *yaml.Node, lookup Lookup) string {
 	case err != nil:
 		t.List.Add(t.Pos(n), "write $$ for a dollar sign that begins no variable", "%q holds a variable that cannot be read", n.Value)
 	}
-	return value
+	return value, err == nil
 }
