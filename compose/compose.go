@@ -5,6 +5,7 @@ package compose
 
 import (
 	"github.com/compose-spec/compose-go/v2/types"
+	yaml4 "go.yaml.in/yaml/v4"
 	"gopkg.in/yaml.v3"
 
 	"github.com/stagehand-dev/stagehand/compose/specs"
@@ -49,10 +50,11 @@ type File struct {
 	own bool
 	// models are the documents as compose-go takes them, without our keys.
 	models []map[string]any
-	// content is set instead where the file has !reset or !override, which
-	// compose-go only finds in a text.
-	content []byte
-	role    role
+	// tagged: it has !reset or !override, which compose-go only finds in a
+	// text; that is made of documents.
+	tagged    bool
+	documents []*yaml4.Node
+	role      role
 	// dir and env are what the file's paths start from and its variables stand for.
 	dir string
 	env map[string]string

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	yaml4 "go.yaml.in/yaml/v4"
 
+	"github.com/stagehand-dev/stagehand/compose/trees"
 	"github.com/stagehand-dev/stagehand/problems"
 )
 
@@ -30,7 +30,7 @@ func (f *File) decode(list *problems.List) (ok bool) {
 			break
 		}
 		if err != nil {
-			list.Add(problems.Pos{File: f.Name}, "", "%s", strings.TrimPrefix(err.Error(), "yaml: "))
+			trees.Syntax(f.Name, f.Text, err, list)
 			return false
 		}
 		if len(doc.Content) == 1 && doc.Content[0].Kind == yaml4.MappingNode {
@@ -38,14 +38,18 @@ func (f *File) decode(list *problems.List) (ok bool) {
 		}
 	}
 	for _, doc := range documents {
-		if hasTag(doc) {
-			return f.rewrite(documents, list)
-		}
+		f.tagged = f.tagged || hasTag(doc)
+	}
+	if f.tagged {
+		f.documents = documents
 	}
 	for _, doc := range documents {
+		if f.tagged {
+			doc = untagged(doc)
+		}
 		var value any
 		if err := doc.Decode(&value); err != nil {
-			list.Add(problems.Pos{File: f.Name}, "", "%s", strings.TrimPrefix(err.Error(), "yaml: "))
+			trees.Syntax(f.Name, f.Text, err, list)
 			return false
 		}
 		model, isMap := textKeys(value).(map[string]any)
@@ -123,22 +127,46 @@ func hasTag(node *yaml4.Node) bool {
 	return false
 }
 
-// rewrite makes the file's text without our keys. What they anchor stays,
-// under an extension key, since Compose's part may refer to it.
-func (f *File) rewrite(documents []*yaml4.Node, list *problems.List) bool {
+// untagged is the node without what is reset.
+func untagged(node *yaml4.Node) *yaml4.Node {
+	left := *node
+	left.Content = nil
+	for i := 0; i < len(node.Content); i++ {
+		if node.Kind == yaml4.MappingNode && i+1 < len(node.Content) {
+			if node.Content[i+1].Tag != "!reset" {
+				left.Content = append(left.Content, node.Content[i], untagged(node.Content[i+1]))
+			}
+			i++
+			continue
+		}
+		left.Content = append(left.Content, untagged(node.Content[i]))
+	}
+	return &left
+}
+
+// text makes the file's text without our keys and without the services that
+// needed, if not nil, does not have. What those anchor stays, under an
+// extension key, since the rest may refer to it.
+func (f *File) text(needed map[string]bool) ([]byte, error) {
 	var text bytes.Buffer
 	encoder := yaml4.NewEncoder(&text)
-	for _, doc := range documents {
+	for _, doc := range f.documents {
 		root := doc.Content[0]
 		kept := *root
 		kept.Content = nil
 		var anchored []*yaml4.Node
 		for i := 0; i+1 < len(root.Content); i += 2 {
-			if contains(f.ownKeys(), root.Content[i].Value) {
-				anchored = append(anchored, anchors(root.Content[i+1])...)
+			key, value := root.Content[i], root.Content[i+1]
+			switch {
+			case contains(f.ownKeys(), key.Value):
+				anchored = append(anchored, anchors(value)...)
 				continue
+			case key.Value == "services" && value.Kind == yaml4.MappingNode && needed != nil:
+				var more []*yaml4.Node
+				value, more = fewer(value, needed)
+				anchored = append(anchored, more...)
 			}
-			kept.Content = append(kept.Content, root.Content[i], root.Content[i+1])
+			kept.Content = append(kept.Content, key, value)
 		}
 		if anchored != nil {
 			head := []*yaml4.Node{
@@ -148,16 +176,29 @@ func (f *File) rewrite(documents []*yaml4.Node, list *problems.List) bool {
 			kept.Content = append(head, kept.Content...)
 		}
 		if err := encoder.Encode(&kept); err != nil {
-			list.Add(problems.Pos{File: f.Name}, "", "%s", strings.TrimPrefix(err.Error(), "yaml: "))
-			return false
+			return nil, err
 		}
 	}
-	if err := encoder.Close(); err != nil {
-		list.Add(problems.Pos{File: f.Name}, "", "%v", err)
-		return false
+	err := encoder.Close()
+	return text.Bytes(), err
+}
+
+// fewer leaves only names of the services that are not needed, and returns
+// what these anchor.
+func fewer(services *yaml4.Node, needed map[string]bool) (kept *yaml4.Node, anchored []*yaml4.Node) {
+	some := *services
+	some.Content = nil
+	for i := 0; i+1 < len(services.Content); i += 2 {
+		key, value := services.Content[i], services.Content[i+1]
+		if !needed[key.Value] {
+			anchored = append(anchored, anchors(value)...)
+			value = &yaml4.Node{Kind: yaml4.MappingNode, Content: []*yaml4.Node{
+				{Kind: yaml4.ScalarNode, Value: "image"}, {Kind: yaml4.ScalarNode, Value: "left-out"},
+			}}
+		}
+		some.Content = append(some.Content, key, value)
 	}
-	f.content = text.Bytes()
-	return true
+	return &some, anchored
 }
 
 // anchors returns the outermost anchored nodes.

@@ -3,6 +3,7 @@ package compose
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -58,13 +59,31 @@ func (d *diagnosis) run(cause error) {
 		d.meaning(project)
 		_, err = d.source.compose(d.ctx, d.source.configs(d.only, d.sound), d.env, true)
 	}
-	if err == nil || d.list.Err() != nil || d.source.broken || d.ctx.Err() != nil {
+	if err == nil || d.list.Err() != nil || errors.Is(cause, errBroken) || d.ctx.Err() != nil {
 		return
 	}
-	if errors.Is(cause, errBroken) {
+	d.rest(cause)
+}
+
+// rest is for what only compose-go knows to be wrong: it is asked about one
+// service after the other, since of several mistakes it names any.
+func (d *diagnosis) rest(cause error) {
+	if cause.Error() == "empty compose file" {
+		d.list.Add(problems.Pos{File: d.source.Files[0].Name}, "expected services:", "the file is empty")
 		return
 	}
-	d.list.Add(d.nearest(cause), "", "%s", words(cause))
+	for _, name := range d.source.declared("services") {
+		if d.only != nil && !d.only(name) {
+			continue
+		}
+		one := d.source.configs(func(n string) bool { return n == name }, nil)
+		if _, err := d.source.compose(d.ctx, one, d.env, true); err != nil && d.ctx.Err() == nil {
+			d.list.Add(d.nearest(err), "", "%s", words(err))
+		}
+	}
+	if d.list.Err() == nil {
+		d.list.Add(d.nearest(cause), "", "%s", words(cause))
+	}
 }
 
 // report adds a problem, and remembers the place as wrong.
@@ -78,7 +97,7 @@ func (d *diagnosis) report(f *File, doc int, path []string, key bool, expected, 
 	if depth == 0 {
 		node = nil
 	}
-	if node == nil && len(path) == 0 {
+	if node == nil {
 		node = f.Docs[doc]
 	}
 	d.list.Add(trees.At(f.Name, node), expected, format, args...)
@@ -183,7 +202,7 @@ func (b *builder) value(node *yaml.Node, path []string) any {
 		return built
 	}
 	if node.ShortTag() == "!!str" || strings.HasPrefix(node.Tag, "!") && !strings.HasPrefix(node.Tag, "!!") {
-		return b.text(node.Value, path)
+		return b.text(node, path)
 	}
 	var value any
 	if err := node.Decode(&value); err != nil {
@@ -193,7 +212,8 @@ func (b *builder) value(node *yaml.Node, path []string) any {
 }
 
 // text interpolates one text and casts it to what its key must be.
-func (b *builder) text(text string, path []string) any {
+func (b *builder) text(node *yaml.Node, path []string) any {
+	text := node.Value
 	value, err := template.Substitute(text, b.lookup)
 	var missing *template.MissingRequiredError
 	switch {
@@ -202,10 +222,10 @@ func (b *builder) text(text string, path []string) any {
 		if missing.Reason != "" {
 			message += ": " + missing.Reason
 		}
-		b.report(b.file, b.doc, path, false, "set it, or put it into .env", "%s", message)
+		b.reportAt(b.file.place(node, missing.Variable), path, "set it, or put it into .env", message)
 		return nil
 	case err != nil:
-		b.report(b.file, b.doc, path, false, "${NAME}, ${NAME:-default}, or $$ for a $", "%q cannot be interpolated", text)
+		b.reportAt(trees.At(b.file.Name, node), path, "${NAME}, ${NAME:-default}, or $$ for a $", fmt.Sprintf("%q cannot be interpolated", text))
 		return nil
 	}
 	cast := castFor(path)
@@ -214,10 +234,24 @@ func (b *builder) text(text string, path []string) any {
 	}
 	out, err := cast(value)
 	if err != nil {
-		b.report(b.file, b.doc, path, false, "", "%q is not what this key takes: %s", value, words(err))
+		b.reportAt(trees.At(b.file.Name, node), path, castHint(err), fmt.Sprintf("%q is not what this key takes", value))
 		return nil
 	}
 	return out
+}
+
+// reportAt is report for a place that is known already.
+func (b *builder) reportAt(pos problems.Pos, path []string, expected, message string) {
+	b.faults = append(b.faults, fault{b.file, b.doc, path})
+	b.list.Add(pos, expected, "%s", message)
+}
+
+// castHint says what would be right.
+func castHint(err error) string {
+	if strings.HasPrefix(err.Error(), "invalid boolean") {
+		return "expected true or false"
+	}
+	return "expected a number"
 }
 
 func castFor(path []string) interpolation.Cast {
@@ -255,7 +289,7 @@ func (d *diagnosis) values(f *File, doc int) {
 			case !ok || d.wrong(f, doc, path...):
 			case section != "services":
 				if f.role != extended {
-					if err := d.alone(f, doc, path, definition); err != nil {
+					if err, _ := d.alone(f, doc, path, definition); err != nil && len(d.below(f, doc, path)) == 0 {
 						d.report(f, doc, path, true, "", "%s", words(err))
 					}
 				}
@@ -268,69 +302,75 @@ func (d *diagnosis) values(f *File, doc int) {
 
 // service looks at each key of a service by itself.
 func (d *diagnosis) service(f *File, doc int, path []string, definition map[string]any) {
-	if d.alone(f, doc, path, definition) == nil {
+	if err, sure := d.alone(f, doc, path, definition); err == nil && sure {
 		return
 	}
 	for _, key := range sortedKeys(definition) {
 		if key != "extends" {
-			d.narrow(f, doc, append(path[:len(path):len(path)], key), definition[key], 0)
+			d.narrow(f, doc, append(path[:len(path):len(path)], key), definition[key])
 		}
 	}
 }
 
-// narrow finds the smallest parts of a value that compose-go refuses. It
-// returns whether there is any.
-func (d *diagnosis) narrow(f *File, doc int, path []string, value any, depth int) bool {
-	err := d.alone(f, doc, path, value)
-	if err == nil {
-		return false
+// narrow finds the smallest parts of a value that compose-go refuses: items of
+// lists by themselves, and of mappings those keys that are refused for what
+// the whole is refused for.
+func (d *diagnosis) narrow(f *File, doc int, path []string, value any) {
+	err, sure := d.alone(f, doc, path, value)
+	if err == nil && sure || len(path) > maxDepth {
+		return
 	}
-	found := false
+	before := len(d.faults)
 	switch v := value.(type) {
 	case []any:
 		for i, item := range v {
-			found = d.narrow(f, doc, append(path[:len(path):len(path)], strconv.Itoa(i)), item, depth+1) || found
+			d.narrow(f, doc, append(path[:len(path):len(path)], strconv.Itoa(i)), item)
 		}
 	case map[string]any:
 		for _, key := range sortedKeys(v) {
-			if depth < 5 {
-				found = d.narrow(f, doc, append(path[:len(path):len(path)], key), v[key], depth+1) || found
+			below := append(path[:len(path):len(path)], key)
+			childErr, childSure := d.alone(f, doc, below, v[key])
+			if !childSure || childErr != nil && err != nil && strings.Contains(err.Error(), words(childErr)) {
+				d.narrow(f, doc, below, v[key])
 			}
 		}
 	}
-	if !found {
-		d.report(f, doc, path, false, "", "%s", words(err))
+	if len(d.faults) == before && err != nil && len(d.below(f, doc, path)) == 0 {
+		d.report(f, doc, path, false, hint(words(err)), "%s", words(err))
 	}
-	return true
 }
 
+// maxDepth is deeper than any value of the Compose specification.
+const maxDepth = 10
+
 // alone loads a document in which only the value at path stands, without what
-// has been reported already. Violations of the schema are no news here.
-func (d *diagnosis) alone(f *File, doc int, path []string, value any) error {
+// has been reported already. It is not sure when the schema does not allow
+// the value by itself: it may need its neighbours, or what was taken out.
+func (d *diagnosis) alone(f *File, doc int, path []string, value any) (err error, sure bool) {
 	if d.wrong(f, doc, path...) {
-		return nil
+		return nil, true
 	}
-	model := copied(d.without(f, doc, path, value))
-	for _, step := range slices.Backward(path) {
-		if i, err := strconv.Atoi(step); err == nil && i >= 0 {
+	model := d.without(f, doc, path, value)
+	for _, step := range slices.Backward(path[2:]) {
+		if _, err := strconv.Atoi(step); err == nil {
 			model = []any{model}
-			continue
+		} else {
+			model = map[string]any{step: model}
 		}
-		model = map[string]any{step: model}
 	}
-	root, ok := model.(map[string]any)
-	if !ok {
-		return nil
-	}
+	root := map[string]any{path[0]: map[string]any{path[1]: model}}
 	env := maps.Clone(f.env)
 	maps.Copy(env, d.env)
-	_, err := d.source.compose(d.ctx, []config{{file: f, model: root}}, env, false, func(o *loader.Options) {
+	_, err = d.source.compose(d.ctx, []config{{file: f, model: root}}, env, false, func(o *loader.Options) {
 		o.SkipInclude, o.SkipExtends, o.Profiles = true, true, []string{"*"}
 	})
-	if err != nil && (strings.HasPrefix(err.Error(), "validating ") || d.ctx.Err() != nil) {
-		return nil
+	if d.ctx.Err() != nil {
+		return nil, true
 	}
-	return err
+	if err != nil && strings.HasPrefix(err.Error(), "validating ") {
+		return nil, false
+	}
+	return err, true
 }
 
 // without is a copy of the value at path with everything below it taken out that has been reported.
@@ -401,7 +441,7 @@ func (d *diagnosis) sound(f *File, doc int, model map[string]any) {
 }
 
 var (
-	decoding = regexp.MustCompile(`^(?:\* )?(?:error )?decoding '[^']*'(?: failed)?: `)
+	decoding = regexp.MustCompile(`^'[^']*' `)
 	wherever = regexp.MustCompile(`^(?:services|networks|volumes|configs|secrets|jobs)[.\[][^ ]*: `)
 )
 
@@ -411,17 +451,36 @@ func words(err error) string {
 	if len(lines) == 0 {
 		return "invalid"
 	}
-	text := strings.TrimSpace(lines[len(lines)-1])
-	if !strings.HasPrefix(text, "* ") {
-		text = strings.Join(lines, " ")
-	}
+	text := strings.Join(lines, " ")
+	text = strings.TrimPrefix(text, "decoding failed due to the following error(s): ")
 	text = decoding.ReplaceAllString(text, "")
 	text = wherever.ReplaceAllString(text, "")
 	text = strings.TrimSuffix(text, ": invalid compose project")
-	for _, parse := range []string{"strconv.Atoi: parsing ", "strconv.ParseInt: parsing ", "strconv.ParseFloat: parsing ", "strconv.ParseUint: parsing "} {
-		text = strings.ReplaceAll(text, parse, "")
+	text = strings.TrimPrefix(text, "time: ")
+	text = parsing.ReplaceAllString(text, `$1 is not a number`)
+	if file, _, found := strings.Cut(text, " not found: stat "); found {
+		text = file + " not found"
 	}
 	return text
+}
+
+var parsing = regexp.MustCompile(`^(?:strconv\.[A-Za-z]+: parsing )?("[^"]*"): (?:invalid syntax|value out of range)$`)
+
+// hint says what would be right, where compose-go's words do not.
+func hint(text string) string {
+	switch {
+	case strings.Contains(text, "invalid duration"):
+		return "expected a time such as 30s or 1m30s"
+	case strings.HasPrefix(text, "invalid size"), strings.HasPrefix(text, "invalid suffix"):
+		return "expected a size such as 64m or 1gb"
+	case strings.HasPrefix(text, "invalid containerPort"), strings.HasPrefix(text, "invalid hostPort"), strings.HasPrefix(text, "invalid port"):
+		return "expected [[IP:]HOST:]CONTAINER[/PROTOCOL], ports from 1 to 65535 or ranges of them"
+	case strings.HasPrefix(text, "invalid spec"):
+		return "expected [SOURCE:]TARGET[:OPTIONS]"
+	case strings.HasPrefix(text, "invalid additional host"):
+		return "expected HOST=ADDRESS"
+	}
+	return ""
 }
 
 var (

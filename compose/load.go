@@ -76,7 +76,7 @@ func (s *Source) variablesWith(vars func(string) (string, bool)) map[string]stri
 // config is one document that compose-go is to read.
 type config struct {
 	file *File
-	// model or content, as in File; the model is a copy.
+	// model, a copy, or content: compose-go takes either.
 	model   map[string]any
 	content []byte
 }
@@ -87,8 +87,8 @@ type config struct {
 func (s *Source) configs(only func(string) bool, drop func(file *File, doc int, model map[string]any)) []config {
 	var out []config
 	for _, f := range s.Files {
-		if f.content != nil {
-			out = append(out, config{file: f, content: f.content})
+		if f.tagged && drop == nil {
+			out = append(out, config{file: f, content: f.contentFor(only)})
 			continue
 		}
 		for i, cached := range f.models {
@@ -100,6 +100,23 @@ func (s *Source) configs(only func(string) bool, drop func(file *File, doc int, 
 		}
 	}
 	return out
+}
+
+// contentFor is the file's text with only what is needed of its services.
+func (f *File) contentFor(only func(string) bool) []byte {
+	var needed map[string]bool
+	if only != nil {
+		needed = map[string]bool{}
+		for _, model := range f.models {
+			services, _ := model["services"].(map[string]any)
+			maps.Copy(needed, neededOf(services, only))
+		}
+	}
+	text, err := f.text(needed)
+	if err != nil { // what could be read cannot be written: compose-go shall say why
+		return f.Text
+	}
+	return text
 }
 
 // reduced copies the model, only what is needed of its services.

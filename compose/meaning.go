@@ -100,12 +100,30 @@ func (d *diagnosis) meaning(p *types.Project) {
 		if h := service.HealthCheck; h != nil && len(h.Test) > 0 && !contains([]string{"CMD", "CMD-SHELL", "NONE"}, h.Test[0]) {
 			d.list.Add(at("healthcheck", "test"), "expected CMD, CMD-SHELL or NONE first, or a plain string", "a healthcheck's test cannot begin with %q", h.Test[0])
 		}
+		d.number(service)
 		d.dependencies(p, service)
 		d.objects(p, service)
 		d.targets(service)
 	}
 	d.sources(p)
 	d.cycles(p)
+}
+
+// number checks how many containers a service has.
+func (d *diagnosis) number(service types.ServiceConfig) {
+	where := []string{"services", service.Name, "deploy", "replicas"}
+	if service.Scale != nil {
+		where = []string{"services", service.Name, "scale"}
+		if deploy := service.Deploy; deploy != nil && deploy.Replicas != nil && *deploy.Replicas != *service.Scale {
+			d.list.Add(d.source.At(where...), "keep one of them", "scale is %d, deploy.replicas is %d", *service.Scale, *deploy.Replicas)
+		}
+	}
+	switch n := service.GetScale(); {
+	case n < 0:
+		d.list.Add(d.source.At(where...), "expected 0 or more", "there cannot be %d containers", n)
+	case n > 1 && service.ContainerName != "":
+		d.list.Add(d.source.At(where...), "remove container_name", "%d containers cannot all be named %q", n, service.ContainerName)
+	}
 }
 
 // dependencies checks the names of other services.

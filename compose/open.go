@@ -306,6 +306,8 @@ func (s *Source) name(o Options, list *problems.List) string {
 				}
 				return name
 			}
+			list.Add(f.place(trees.Resolve(node), ""), "name: my-stack, or -p NAME", "the stack's name is blank")
+			s.broken = true
 		}
 	}
 	if name := loader.NormalizeProjectName(filepath.Base(s.Dir)); name != "" {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -19,8 +18,6 @@ import (
 // maxNodes bounds what aliases may unfold to: a file of a few lines can
 // otherwise stand for billions of nodes.
 const maxNodes = 200_000
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // Parse returns the mappings of all documents of the text. What is not
 // well-formed is reported with its line: syntax, duplicate keys, keys that
@@ -38,8 +35,7 @@ func Parse(file string, text []byte, list *problems.List) (docs []*yaml.Node, ok
 			break
 		}
 		if err != nil {
-			pos, message := syntax(file, string(text), err)
-			list.Add(pos, "", "%s", message)
+			Syntax(file, text, err, list)
 			return nil, false
 		}
 		if len(doc.Content) == 1 && doc.Content[0].Kind == yaml.ScalarNode && doc.Content[0].Tag == "!!null" {
@@ -60,34 +56,6 @@ func Parse(file string, text []byte, list *problems.List) (docs []*yaml.Node, ok
 		}
 	}
 	return docs, ok
-}
-
-// syntax turns yaml's words into a position and a message.
-func syntax(file, text string, err error) (problems.Pos, string) {
-	pos := problems.Pos{File: file}
-	m := yamlLine.FindStringSubmatch(err.Error())
-	if m == nil {
-		return pos, "YAML: " + err.Error()
-	}
-	pos.Line, _ = strconv.Atoi(m[1])
-	lines := strings.Split(text, "\n")
-	// The scanner names the line before the one that it could not go on with
-	// when that one holds a tab.
-	for offset := range 2 {
-		if i := pos.Line - 1 + offset; strings.Contains(m[2], "cannot start any token") && i >= 0 && i < len(lines) {
-			if tab := strings.IndexByte(lines[i], '\t'); tab >= 0 && strings.TrimSpace(lines[i][:tab]) == "" {
-				return problems.Pos{File: file, Line: i + 1, Col: tab + 1}, "YAML: a tab where spaces must stand"
-			}
-		}
-	}
-	if pos.Line > len(lines) {
-		pos.Line = len(lines)
-	}
-	if pos.Line > 0 {
-		line := lines[pos.Line-1]
-		pos.Col = len([]rune(line)) - len([]rune(strings.TrimLeft(line, " "))) + 1
-	}
-	return pos, "YAML: " + m[2]
 }
 
 type walker struct {
