@@ -128,20 +128,6 @@ func TestEmitKeepsWhatHappenedThoughCtxIsDone(t *testing.T) {
 	}
 }
 
-func TestEnded(t *testing.T) {
-	l := open(t, filepath.Join(t.TempDir(), "l.db"))
-	failed := ended("r1", 1, "a", events.Failed, "s1")
-	failed.Logs = []string{"boom"}
-	emit(t, l, failed, ended("r2", 1, "a", events.Skipped, ""))
-	got, ok, err := l.Ended(t.Context(), "haf", "a")
-	if diff := cmp.Diff(failed, got); err != nil || !ok || diff != "" {
-		t.Errorf("%v %v\n%s", ok, err, diff)
-	}
-	if _, ok, err := l.Ended(t.Context(), "haf", "b"); ok || err != nil {
-		t.Errorf("%v %v", ok, err)
-	}
-}
-
 // Readers of other processes, here other Ledgers, see a growing prefix of
 // what is written, and what Emit has returned for is there.
 func TestReadersWhileARunWrites(t *testing.T) {

@@ -115,20 +115,6 @@ func (l *Ledger) Holders(ctx context.Context, stack, engineID string) (map[strin
 	return found, err
 }
 
-// Ended returns the latest step.ended of the step, whatever its outcome and
-// engine, skips left out; ok is false if it never ended. Its logs are what is left of a helper.
-func (l *Ledger) Ended(ctx context.Context, stack, step string) (e events.Event, ok bool, err error) {
-	err = l.query(ctx, func(rows *sql.Rows) error {
-		ok = true
-		e, err = scanEvent(rows)
-		return err
-	}, `
-		SELECT e.body FROM runs r JOIN events e ON e.run = r.id
-		WHERE r.stack = $1 AND e.step = $2 AND e.kind = 'step.ended' AND e.outcome <> 'skipped'
-		ORDER BY r.number DESC, e.seq DESC LIMIT 1`, stack, step)
-	return e, ok && err == nil, err
-}
-
 // Forget makes the named steps count as never done on this engine; none named
 // means all of the stack. The events stay.
 func (l *Ledger) Forget(ctx context.Context, stack, engineID string, steps ...string) error {

@@ -189,3 +189,12 @@ func verdictWord(v events.Verdict) string {
 	}
 	return string(v)
 }
+
+// Unobserve takes back what the report says of containers: the engine could
+// not be asked, and err says why.
+func (r *Report) Unobserve(err error) {
+	r.Unobserved = err.Error()
+	for i := range r.Steps {
+		r.Steps[i].Now, r.Steps[i].Health = "", containers.HealthNone
+	}
+}

@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/ledger"
+	"github.com/stagehand-dev/stagehand/views"
+)
+
+type eventsOptions struct {
+	follow bool
+	run    string
+}
+
+func (in *invocation) events() *cobra.Command {
+	var o eventsOptions
+	cmd := &cobra.Command{
+		Use:   "events [OPTIONS]",
+		Short: "Prints the events of a run from the ledger",
+		Args:  noArguments,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return in.runEvents(cmd.Context(), o) },
+	}
+	cmd.Flags().BoolVar(&o.follow, "follow", false, "go on until the run has ended; wait for one if there is none")
+	cmd.Flags().StringVar(&o.run, "run", "", "the run's `ID` (default the stack's latest)")
+	return cmd
+}
+
+// lookEvery is how often the ledger is looked at for new events: a query of
+// well under a millisecond.
+const lookEvery = 100 * time.Millisecond
+
+func (in *invocation) runEvents(ctx context.Context, o eventsOptions) (err error) {
+	l, err := in.ledger(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	run, err := in.findRun(ctx, l, o)
+	if err != nil {
+		return err
+	}
+	var view events.Sink = &views.Lines{W: in.Stdout}
+	if in.flags.json {
+		view = views.JSON{W: in.Stdout}
+	}
+	for after := int64(0); ; {
+		fresh, err := l.Events(ctx, run, after)
+		if err != nil {
+			return err
+		}
+		for _, e := range fresh {
+			if err := view.Emit(ctx, e); err != nil {
+				return err
+			}
+			after = e.Seq
+		}
+		// What follows a verdict is clean-up, which ends with the process: it is not waited for.
+		if !o.follow || len(fresh) > 0 && fresh[len(fresh)-1].Kind == events.RunEnded {
+			return nil
+		}
+		if err := pause(ctx, lookEvery); err != nil {
+			return err
+		}
+	}
+}
+
+func (in *invocation) findRun(ctx context.Context, l *ledger.Ledger, o eventsOptions) (string, error) {
+	if o.run != "" {
+		run, ok, err := l.Find(ctx, o.run)
+		if err == nil && !ok {
+			err = usage("no run %s in the ledger %s: see stagehand status for the latest run's ID", o.run, l.Path())
+		}
+		return run.ID, err
+	}
+	name, _, err := in.target(ctx)
+	if err != nil {
+		return "", err
+	}
+	for {
+		run, ok, err := l.Last(ctx, name)
+		if err != nil || ok {
+			return run.ID, err
+		}
+		if !o.follow {
+			return "", usage("no run of %s in the ledger %s: begin one with stagehand up", name, l.Path())
+		}
+		if err := pause(ctx, lookEvery); err != nil {
+			return "", err
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stagehand-dev/stagehand/runner"
+	"github.com/stagehand-dev/stagehand/views"
+)
+
+func (in *invocation) plan() *cobra.Command {
+	var mermaid bool
+	cmd := &cobra.Command{
+		Use:   "plan [OPTIONS]",
+		Short: "Says what up would do, and why, and does nothing",
+		Args:  noArguments,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return in.runPlan(cmd.Context(), mermaid) },
+	}
+	cmd.Flags().BoolVar(&mermaid, "mermaid", false, "as a Mermaid sequence diagram")
+	return cmd
+}
+
+func (in *invocation) runPlan(ctx context.Context, mermaid bool) (err error) {
+	if mermaid && in.flags.json {
+		return usage("--mermaid and --json exclude each other")
+	}
+	stack, err := in.load(ctx)
+	if err != nil {
+		return err
+	}
+	w, err := in.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.close(&err)
+	p, err := runner.Plan(ctx, stack, w.engine, w.ledger)
+	if err != nil {
+		return ofEngine(err)
+	}
+	if in.flags.json {
+		return views.WriteJSON(in.Stdout, p)
+	}
+	text := p.String()
+	if mermaid {
+		text = views.Mermaid(p)
+	}
+	_, err = io.WriteString(in.Stdout, text)
+	return err
+}

@@ -1,0 +1,23 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/stagehand-dev/stagehand/containers/docker/probe"
+)
+
+// probe is what a probe container runs: this very program, inside the stack's network.
+func (in *invocation) probe() *cobra.Command {
+	return &cobra.Command{
+		Use:                "probe-dial",
+		Short:              "Dials from inside a container (used by stagehand itself)",
+		Hidden:             true,
+		DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if code := probe.Main(args, in.Stdin, in.Stdout, in.Stderr); code != 0 {
+				return &coded{code, nil}
+			}
+			return nil
+		},
+	}
+}

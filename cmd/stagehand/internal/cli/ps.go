@@ -1,0 +1,54 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stagehand-dev/stagehand/views"
+)
+
+func (in *invocation) ps() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "ps [OPTIONS]",
+		Short: "Lists the stack's running containers and where they are reached",
+		Args:  noArguments,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return in.runPS(cmd.Context(), all) },
+	}
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "those too that have ended")
+	return cmd
+}
+
+func (in *invocation) runPS(ctx context.Context, all bool) (err error) {
+	name, _, err := in.target(ctx)
+	if err != nil {
+		return err
+	}
+	engine, err := in.engine(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, engine.Close()) }()
+	info, err := engine.Info(ctx)
+	if err != nil {
+		return ofEngine(err)
+	}
+	list, err := engine.List(ctx, ofStack(name))
+	if err != nil {
+		return ofEngine(err)
+	}
+	rows := views.PS(list, hostOf(info), all)
+	if in.flags.json {
+		return views.WriteJSON(in.Stdout, rows)
+	}
+	if len(rows) == 0 {
+		_, err = fmt.Fprintf(in.Stdout, "%s: nothing runs\n", name)
+		return err
+	}
+	_, err = io.WriteString(in.Stdout, views.PSTable(rows))
+	return err
+}

@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/stagehand-dev/stagehand/compose"
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/ledger"
+	"github.com/stagehand-dev/stagehand/plan"
+	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/stages"
+)
+
+// source says which files the command line means.
+func (in *invocation) source() (compose.Options, error) {
+	o := compose.Options{
+		Files: slices.Clone(in.flags.files), Profiles: in.flags.profiles, EnvFiles: slices.Clone(in.flags.envFiles),
+		Name: in.flags.name, Environ: in.Environ,
+	}
+	for _, list := range [][]string{o.Files, o.EnvFiles} {
+		for i, file := range list {
+			if file != "-" && in.Dir != "" && !filepath.IsAbs(file) {
+				list[i] = filepath.Join(in.Dir, file)
+			}
+		}
+	}
+	if len(o.Files) == 0 {
+		o.Dir = in.Dir
+	}
+	if slices.Contains(o.Files, "-") {
+		text, err := io.ReadAll(in.Stdin)
+		if err != nil {
+			return o, fmt.Errorf("standard input: %w", err)
+		}
+		o.Stdin = text
+	}
+	return o, nil
+}
+
+// load reads the stack and tells its warnings.
+func (in *invocation) load(ctx context.Context) (*stages.Stack, error) {
+	o, err := in.source()
+	if err != nil {
+		return nil, err
+	}
+	stack, err := stages.Load(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range stack.Warnings {
+		text := fmt.Sprintf("%s: warning: %s", w.Pos, w.Message)
+		if w.Expected != "" {
+			text += " (" + w.Expected + ")"
+		}
+		fmt.Fprintln(in.Stderr, text)
+	}
+	return stack, nil
+}
+
+// target is the stack that a command is about when it needs no more than its
+// name: that of -p, or of the file. The file's stack comes with it where a
+// file was meant and can be read; else it is nil.
+func (in *invocation) target(ctx context.Context) (string, *stages.Stack, error) {
+	if in.flags.name != "" && len(in.flags.files) == 0 {
+		return in.flags.name, nil, nil
+	}
+	o, err := in.source()
+	if err != nil {
+		return "", nil, err
+	}
+	stack, err := stages.Load(ctx, o)
+	if err == nil {
+		return stack.Name, stack, nil
+	}
+	var broken *problems.Error
+	if !errors.As(err, &broken) {
+		return "", nil, err
+	}
+	// A file with problems still has a name, and what runs can be looked at and
+	// taken down by that.
+	list := &problems.List{}
+	if source := compose.Open(o, list); source != nil {
+		in.say("%s has problems, so only what the engine and the ledger know is used (see stagehand validate)", source.Files[0].Name)
+		return source.Name, nil, nil
+	}
+	return "", nil, fmt.Errorf("%w      = or name the stack with -p NAME\n", err)
+}
+
+// steps are the stack's, as a plan has them; none for no stack.
+func steps(stack *stages.Stack) []*plan.Step {
+	if stack == nil {
+		return nil
+	}
+	return plan.Make(stack, plan.Facts{}, time.Now()).Steps
+}
+
+// ledger opens the ledger of the command line.
+func (in *invocation) ledger(ctx context.Context) (*ledger.Ledger, error) {
+	address := in.flags.ledger
+	if address == "" {
+		address = in.getenv("STAGEHAND_LEDGER")
+	}
+	return ledger.Open(ctx, address)
+}
+
+// workshop is what most commands need.
+type workshop struct {
+	engine containers.Engine
+	ledger *ledger.Ledger
+}
+
+// open opens ledger and engine; close them with close.
+func (in *invocation) open(ctx context.Context) (*workshop, error) {
+	l, err := in.ledger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := in.engine(ctx)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return &workshop{engine, l}, nil
+}
+
+func (w *workshop) close(err *error) { *err = errors.Join(*err, w.engine.Close(), w.ledger.Close()) }
+
+// runID makes the ID of a new run.
+func runID() string {
+	var random [4]byte
+	_, _ = rand.Read(random[:]) // never fails, as of Go 1.24
+	return newRun(time.Now().UTC().Format("20060102-150405"), binary.BigEndian.Uint32(random[:]))
+}
+
+func ofStack(name string) map[string]string { return map[string]string{containers.LabelStack: name} }

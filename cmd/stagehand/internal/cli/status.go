@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/ledger"
+	"github.com/stagehand-dev/stagehand/views"
+)
+
+func (in *invocation) status() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status [OPTIONS]",
+		Short: "Says where each step of the latest run stands",
+		Long: `Says where each step of the latest run stands: what a wait saw last, how a step
+ended, and the container's state now. It can be asked while a run goes on.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return in.runStatus(cmd.Context()) },
+	}
+}
+
+func (in *invocation) runStatus(ctx context.Context) (err error) {
+	name, stack, err := in.target(ctx)
+	if err != nil {
+		return err
+	}
+	l, err := in.ledger(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	run, err := latestUp(ctx, l, name)
+	if err != nil {
+		return err
+	}
+	list, unobserved := in.observe(ctx, name)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	report := views.Status(name, run, steps(stack), list)
+	if unobserved != nil {
+		report.Unobserve(unobserved)
+	}
+	if in.flags.json {
+		return views.WriteJSON(in.Stdout, report)
+	}
+	_, err = io.WriteString(in.Stdout, report.Table(time.Now()))
+	return err
+}
+
+// observe lists the stack's containers. Status has something to say without them, too.
+func (in *invocation) observe(ctx context.Context, name string) ([]containers.Status, error) {
+	engine, err := in.engine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, err := engine.List(ctx, ofStack(name))
+	return list, errors.Join(err, engine.Close())
+}
+
+// latestUp returns the events of the stack's latest run that was no down; none if there is none.
+func latestUp(ctx context.Context, l *ledger.Ledger, stack string) ([]events.Event, error) {
+	runs, err := l.Runs(ctx, stack)
+	if err != nil {
+		return nil, err
+	}
+	for _, run := range runs {
+		all, err := l.Events(ctx, run.ID, 0)
+		if err != nil {
+			return nil, err
+		}
+		if len(all) > 0 && all[0].Cause != "down" {
+			return all, nil
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/runner"
+	"github.com/stagehand-dev/stagehand/stages"
+	"github.com/stagehand-dev/stagehand/views"
+)
+
+type upOptions struct {
+	attach    bool
+	onFailure string
+}
+
+func (in *invocation) up() *cobra.Command {
+	var o upOptions
+	cmd := &cobra.Command{
+		Use:   "up [OPTIONS]",
+		Short: "Takes the stack to where its file wants it",
+		Long: `Takes the stack to where its file wants it and returns when every stage is
+done; the services stay. What is done and unchanged is not done again, what
+runs is taken over.
+
+Ctrl-C stops the helpers in order, each within its grace; a second Ctrl-C kills
+them. Services stay as they are.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return in.runUp(cmd.Context(), o) },
+	}
+	cmd.Flags().BoolVar(&o.attach, "attach", false, "then follow the services' logs until Ctrl-C")
+	cmd.Flags().StringVar(&o.onFailure, "on-failure", "", "what happens to the services of a run that failed: keep or down, which removes what this run made (default as the stack file says)")
+	return cmd
+}
+
+func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
+	policy := stages.StackFailure(o.onFailure)
+	if policy != "" && policy != stages.KeepUp && policy != stages.TakeDown {
+		return usage("--on-failure %s: expected keep or down", o.onFailure)
+	}
+	if o.attach && in.flags.json {
+		return usage("--attach and --json exclude each other: follow with stagehand logs --follow --json")
+	}
+	stack, err := in.load(ctx)
+	if err != nil {
+		return err
+	}
+	w, err := in.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.close(&err)
+	began := time.Now()
+	result, err := in.carryOut(ctx, w, stack, policy)
+	if err != nil {
+		return ofEngine(err)
+	}
+	switch {
+	case result.Verdict == events.VerdictInterrupted:
+		return &coded{exitInterrupted, nil}
+	case result.TimedOut():
+		return &coded{exitTimedOut, nil}
+	case result.Verdict != events.VerdictDone:
+		return &coded{exitFailed, nil}
+	case o.attach:
+		return in.attach(ctx, w, stack.Name, began)
+	}
+	return nil
+}
+
+// carryOut runs the stack with a view beside it.
+func (in *invocation) carryOut(ctx context.Context, w *workshop, stack *stages.Stack, policy stages.StackFailure) (runner.Result, error) {
+	info, err := w.engine.Info(ctx)
+	if err != nil {
+		return runner.Result{}, err
+	}
+	interrupt, kill := make(chan struct{}), make(chan struct{})
+	in.onSignal(func(count int) {
+		switch count {
+		case 1:
+			in.say("stopping the helpers in order; once more kills them")
+			close(interrupt)
+		case 2:
+			in.say("killing the helpers")
+			close(kill)
+		}
+	})
+	lines := &views.Lines{W: in.Stdout, Host: hostOf(info)}
+	for _, s := range steps(stack) {
+		lines.Steps = append(lines.Steps, s.ID)
+	}
+	fan := &views.Fan{Keep: w.ledger, Show: []events.Sink{lines}}
+	if in.flags.json {
+		fan.Show = []events.Sink{views.JSON{W: in.Stdout}}
+	}
+	beating, stopBeating := context.WithCancel(ctx)
+	var group errgroup.Group
+	if !in.flags.json {
+		group.Go(func() error {
+			lines.Beat(beating, views.Heartbeat)
+			return nil
+		})
+	}
+	// The run ends by interrupt, not with ctx: what it stops it also records.
+	result, err := runner.Up(context.WithoutCancel(ctx), stack, runner.Options{
+		Engine: w.engine, Sink: fan, Ledger: w.ledger, Run: runID(), OnFailure: policy, Interrupt: interrupt, Kill: kill,
+	})
+	stopBeating()
+	_ = group.Wait() // gives no error
+	if broken := fan.Err(); broken != nil {
+		in.say("%v", broken)
+	}
+	return result, err
+}
+
+// attach follows the services' logs until the user has seen enough.
+func (in *invocation) attach(ctx context.Context, w *workshop, stack string, since time.Time) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	in.onSignal(func(int) { cancel() })
+	list, err := w.engine.List(ctx, ofStack(stack))
+	if err != nil {
+		return ofEngine(err)
+	}
+	in.say("following the services' logs; Ctrl-C leaves them running")
+	err = in.follow(ctx, w.engine, onlyServices(list), logOptions{follow: true, since: since})
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return ofEngine(err)
+}
+
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage("%s takes no argument, got %q: see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
+	}
+	return nil
+}
