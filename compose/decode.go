@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	yaml4 "go.yaml.in/yaml/v4"
 
@@ -56,8 +57,11 @@ func (f *File) decode(list *problems.List) (ok bool) {
 		if !isMap {
 			continue
 		}
-		for _, key := range f.ownKeys() {
-			delete(model, key)
+		for key := range model {
+			// Aliases are resolved by now, so that extensions mean nothing any more.
+			if contains(f.ownKeys(), key) || strings.HasPrefix(key, "x-") {
+				delete(model, key)
+			}
 		}
 		f.models = append(f.models, model)
 	}

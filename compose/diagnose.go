@@ -330,7 +330,7 @@ func (d *diagnosis) narrow(f *File, doc int, path []string, value any) {
 		for _, key := range sortedKeys(v) {
 			below := append(path[:len(path):len(path)], key)
 			childErr, childSure := d.alone(f, doc, below, v[key])
-			if !childSure || childErr != nil && err != nil && strings.Contains(err.Error(), words(childErr)) {
+			if !childSure || childErr != nil && err != nil && strings.Contains(err.Error(), core(childErr)) {
 				d.narrow(f, doc, below, v[key])
 			}
 		}
@@ -445,8 +445,18 @@ var (
 	wherever = regexp.MustCompile(`^(?:services|networks|volumes|configs|secrets|jobs)[.\[][^ ]*: `)
 )
 
-// words are compose-go's without what the place says already.
+// words are compose-go's, for people.
 func words(err error) string {
+	text := strings.TrimPrefix(core(err), "time: ")
+	text = parsing.ReplaceAllString(text, `$1 is not a number`)
+	if file, _, found := strings.Cut(text, " not found: stat "); found {
+		text = file + " not found"
+	}
+	return text
+}
+
+// core is compose-go's message without what the place says already.
+func core(err error) string {
 	lines := slices.DeleteFunc(strings.Split(err.Error(), "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
 	if len(lines) == 0 {
 		return "invalid"
@@ -455,13 +465,7 @@ func words(err error) string {
 	text = strings.TrimPrefix(text, "decoding failed due to the following error(s): ")
 	text = decoding.ReplaceAllString(text, "")
 	text = wherever.ReplaceAllString(text, "")
-	text = strings.TrimSuffix(text, ": invalid compose project")
-	text = strings.TrimPrefix(text, "time: ")
-	text = parsing.ReplaceAllString(text, `$1 is not a number`)
-	if file, _, found := strings.Cut(text, " not found: stat "); found {
-		text = file + " not found"
-	}
-	return text
+	return strings.TrimSuffix(text, ": invalid compose project")
 }
 
 var parsing = regexp.MustCompile(`^(?:strconv\.[A-Za-z]+: parsing )?("[^"]*"): (?:invalid syntax|value out of range)$`)

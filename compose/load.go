@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
@@ -132,16 +133,53 @@ func reduced(cached map[string]any, only func(string) bool) map[string]any {
 			model[key] = copied(value)
 		}
 	}
-	kept := make(map[string]any, len(services))
+	kept := make(map[string]any, len(needed))
+	referred := map[string]bool{}
+	for name := range needed {
+		kept[name] = copied(services[name])
+		if definition, ok := services[name].(map[string]any); ok {
+			refer(definition, referred)
+		}
+	}
 	for name, service := range services {
-		if needed[name] {
-			kept[name] = copied(service)
-		} else if definition, ok := service.(map[string]any); ok {
+		if definition, ok := service.(map[string]any); ok && !needed[name] && (referred[name] || referred[anyService]) {
 			kept[name] = named(definition)
 		}
 	}
 	model["services"] = kept
 	return model
+}
+
+// anyService stands for a reference that is known only when it is interpolated.
+const anyService = "$"
+
+// refer collects the names of services that a service refers to. More names
+// than needed do no harm.
+func refer(service map[string]any, names map[string]bool) {
+	for _, key := range []string{"depends_on", "links", "volumes_from", "network_mode", "ipc", "pid", "uts", "cgroup", "build"} {
+		gather(service[key], names)
+	}
+}
+
+func gather(value any, names map[string]bool) {
+	switch v := value.(type) {
+	case string:
+		if strings.Contains(v, "$") {
+			names[anyService] = true
+		}
+		for part := range strings.SplitSeq(v, ":") {
+			names[part] = true
+		}
+	case []any:
+		for _, item := range v {
+			gather(item, names)
+		}
+	case map[string]any:
+		for key, item := range v {
+			names[key] = true
+			gather(item, names)
+		}
+	}
 }
 
 // neededOf returns the services that count and those that they extend.
