@@ -56,7 +56,7 @@ func Decode(s *Scope, node *yaml.Node) Condition {
 // decoder reads one condition with its parts.
 type decoder struct {
 	*Scope
-	// left is how many further conditions are read.
+	// left is how many further parts are read.
 	left int
 }
 
@@ -216,11 +216,11 @@ func (f *fields) add(node *yaml.Node, known []string, depth int) {
 }
 
 func (f *fields) merge(node *yaml.Node, known []string, depth int) {
+	f.d.left--
 	switch {
-	case depth > maxDepth || f.d.left <= 0:
-		f.bad(node, "", "the mapping contains itself")
+	case depth > maxDepth || f.d.left < 0:
+		f.bad(node, "", "the mapping has too many parts, or contains itself")
 	case node != nil && node.Kind == yaml.MappingNode:
-		f.d.left--
 		f.add(node, known, depth)
 	case node != nil && node.Kind == yaml.SequenceNode:
 		for _, item := range node.Content {

@@ -185,8 +185,10 @@ func TestDecodeAliases(t *testing.T) {
 	}
 	self := parse(t, "&a {all: [*a, *a]}")
 	merge := parse(t, "&a {<<: *a}")
+	merges := parse(t, "<<: &a [*a, *a, *a]")
+	value := parse(t, "http: {url: http://a, json: {path: a, value: &a [*a, *a, *a]}}")
 	last := list.Content[0].Content
-	for _, node := range []*yaml.Node{last[len(last)-1], self, merge} {
+	for _, node := range []*yaml.Node{last[len(last)-1], self, merge, merges, value} {
 		found := &problems.List{}
 		if c := Decode(&Scope{File: "s.yaml", Problems: found}, node); c != nil || found.Err() == nil {
 			t.Errorf("got %v, %v", c, found.Err())
