@@ -74,6 +74,10 @@ func brief(err error) string {
 		err = op.Err
 	}
 	text := err.Error()
+	// Before it stands the address, which the reader of a wait knows.
+	if _, after, found := strings.Cut(text, containers.ErrUnreachable.Error()+": "); found {
+		text = after
+	}
 	if strings.Contains(text, "connection refused") {
 		return "refused"
 	}

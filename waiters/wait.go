@@ -25,7 +25,8 @@ const (
 type TimedOut struct {
 	// Condition is its short form.
 	Condition string
-	After     time.Duration
+	// After is the timeout.
+	After time.Duration
 	// Last is what the last look saw.
 	Last Observation
 }
@@ -49,8 +50,7 @@ func (t *TimedOut) Error() string {
 // is asked again for 30 s before it is returned.
 func Wait(ctx context.Context, w World, c Condition, report func(Observation)) error {
 	timed := asTimed(c)
-	l := loop{name: c.String(), started: time.Now(), report: report}
-	l.part = part{Condition: begin(timed.Condition), pace: timed.Pace, started: l.started}
+	l := loop{name: c.String(), report: report, part: part{Condition: begin(timed.Condition), pace: timed.Pace}}
 	inner, cancel := context.WithCancel(ctx)
 	if timed.Pace.Timeout > 0 {
 		inner, cancel = context.WithTimeout(ctx, timed.Pace.Timeout)
@@ -94,11 +94,10 @@ func asTimed(c Condition) Timed {
 
 // loop is one wait.
 type loop struct {
-	name    string
-	started time.Time
-	report  func(Observation)
-	part    part
-	pause   time.Duration
+	name   string
+	report func(Observation)
+	part   part
+	pause  time.Duration
 	// told is whether last was ever reported.
 	told bool
 	last Observation
@@ -149,7 +148,7 @@ func (l *loop) timedOut() error {
 	if l.silentErr != nil {
 		return l.silentErr
 	}
-	return &TimedOut{Condition: l.name, After: time.Since(l.started), Last: l.last}
+	return &TimedOut{Condition: l.name, After: l.part.pace.Timeout, Last: l.last}
 }
 
 // sleep waits until the next look is due or ctx ends.
@@ -177,8 +176,7 @@ func (l *loop) sleep(ctx context.Context) {
 // part is a condition with what one wait remembers of its times.
 type part struct {
 	Condition
-	pace    Pace
-	started time.Time
+	pace Pace
 	// since is the first of an unbroken row of looks that held.
 	since time.Time
 }
@@ -215,8 +213,9 @@ func (p *part) unstable() time.Duration {
 // the least time between two looks: the wait's own pace is the other bound.
 type nested struct {
 	part
-	looked time.Time
-	last   Observation
+	started time.Time
+	looked  time.Time
+	last    Observation
 }
 
 // Look looks if it is time to and gives *TimedOut when the part's time is over.
@@ -230,7 +229,7 @@ func (n *nested) Look(ctx context.Context, w World) (Observation, error) {
 		n.last = o
 	}
 	if limit := n.pace.Timeout; !n.last.Holds && limit > 0 && time.Since(n.started) >= limit {
-		return n.last, &TimedOut{Condition: n.String(), After: time.Since(n.started), Last: n.last}
+		return n.last, &TimedOut{Condition: n.String(), After: limit, Last: n.last}
 	}
 	return n.last, nil
 }
@@ -247,7 +246,7 @@ func begin(c Condition) Condition {
 	switch c := c.(type) {
 	case Timed:
 		t := asTimed(c)
-		return &nested{part: part{Condition: begin(t.Condition), pace: t.Pace, started: time.Now()}}
+		return &nested{part: part{Condition: begin(t.Condition), pace: t.Pace}, started: time.Now()}
 	case beginner:
 		return c.begin()
 	}
