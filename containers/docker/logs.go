@@ -131,19 +131,19 @@ func (f *follower) nextRun(ctx context.Context) (since time.Time, more bool, err
 		if err != nil {
 			return since, false, err
 		}
-		status := statusOf(found)
+		started := parseTime(found.State.StartedAt)
 		switch {
-		case !status.Started.IsZero() && !status.Started.Equal(f.started):
+		case !started.IsZero() && !started.Equal(f.started):
 			since = f.opts.Since
 			switch {
 			case !f.lines.last.IsZero():
 				since = f.lines.last.Add(1) // the engine's since is inclusive
 			case f.tty && !f.started.IsZero():
-				since = status.Started // a terminal's log has no times to go by
+				since = started // a terminal's log has no times to go by
 			}
-			f.started = status.Started
+			f.started = started
 			return since, true, nil
-		case status.Ended():
+		case statusOf(found).Ended():
 			return since, false, nil
 		}
 		if err := pause.wait(ctx); err != nil {

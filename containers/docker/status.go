@@ -37,6 +37,10 @@ func statusOf(c container.InspectResponse) containers.Status {
 	}
 	if status.State != containers.StateExited {
 		status.ExitCode = 0 // the engine still tells that of the run before
+	} else if !status.Finished.IsZero() && status.Finished.Before(status.Started) {
+		// Docker reads its clock for the start after the process began, and
+		// containerd's for the end: a short run ends before it started.
+		status.Started = status.Finished
 	}
 	for _, m := range c.Mounts {
 		if m.Type == mount.TypeVolume && m.Name != "" {

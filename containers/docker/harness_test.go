@@ -1,0 +1,187 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/client"
+
+	"github.com/stagehand-dev/stagehand/containers/enginetest/actor"
+)
+
+const actorImage = "stagehand-actor:test"
+
+// atExit is what was made for all tests together.
+var atExit []func()
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, f := range atExit {
+		f()
+	}
+	os.Exit(code)
+}
+
+// needEngine lets a test run only where it may use an engine. One that does
+// not answer fails the test later: a suite that skips itself proves nothing.
+func needEngine(t *testing.T) {
+	t.Helper()
+	if os.Getenv("STAGEHAND_NO_ENGINE") == "1" {
+		t.Skip("STAGEHAND_NO_ENGINE=1: not tested against an engine")
+	}
+}
+
+// loadActor puts the actor's image on the engine, once in this process.
+var loadActor = sync.OnceValue(func() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	archive, err := actor.Tar(ctx, actorImage)
+	if err != nil {
+		return err
+	}
+	engine, err := Open(ctx, Options{})
+	if err != nil {
+		return err
+	}
+	response, err := engine.api.ImageLoad(ctx, bytes.NewReader(archive), client.ImageLoadWithQuiet(true))
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	return errors.Join(err, response.Body.Close(), engine.Close())
+})
+
+func needActor(t *testing.T) {
+	t.Helper()
+	needEngine(t)
+	if err := loadActor(); err != nil {
+		t.Fatalf("the actor's image: %v (no engine here? STAGEHAND_NO_ENGINE=1 skips these tests)", err)
+	}
+}
+
+// openEngine opens the engine at hand; it is closed with the test.
+func openEngine(t *testing.T, options Options) *Engine {
+	t.Helper()
+	needActor(t)
+	engine, err := Open(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := engine.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return engine
+}
+
+// cutter is a socket in front of the engine's that can go away and come back.
+type cutter struct {
+	path, far string
+
+	mu       sync.Mutex
+	listener net.Listener
+	conns    map[net.Conn]bool
+	serving  sync.WaitGroup
+}
+
+func newCutter(t *testing.T) *cutter {
+	t.Helper()
+	engine, err := Open(t.Context(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	far := engine.endpoint.SocketPath()
+	_ = engine.Close()
+	if far == "" {
+		t.Fatalf("the engine at %s is not behind a socket", engine.endpoint.Display())
+	}
+	// Not t.TempDir: a socket's path has at most 108 bytes.
+	folder, err := os.MkdirTemp("", "cut")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cutter{path: filepath.Join(folder, "s"), far: far, conns: map[net.Conn]bool{}}
+	c.restore()
+	t.Cleanup(func() {
+		c.sever()
+		c.serving.Wait()
+		_ = os.RemoveAll(folder)
+	})
+	return c
+}
+
+func (c *cutter) restore() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.listener != nil {
+		return
+	}
+	listener, err := net.Listen("unix", c.path)
+	if err != nil {
+		panic(err)
+	}
+	c.listener = listener
+	c.serving.Go(func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			c.serving.Go(func() { c.serve(near) })
+		}
+	})
+}
+
+func (c *cutter) sever() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.listener == nil {
+		return
+	}
+	_ = c.listener.Close()
+	c.listener = nil
+	for conn := range c.conns {
+		_ = conn.Close()
+	}
+	clear(c.conns)
+}
+
+func (c *cutter) serve(near net.Conn) {
+	defer near.Close()
+	far, err := net.Dial("unix", c.far)
+	if err != nil {
+		return
+	}
+	defer far.Close()
+	c.mu.Lock()
+	if c.listener == nil {
+		c.mu.Unlock()
+		return
+	}
+	c.conns[near], c.conns[far] = true, true
+	c.mu.Unlock()
+	var ways sync.WaitGroup
+	for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
+		ways.Go(func() {
+			_, _ = io.Copy(way[0], way[1])
+			_ = way[0].(*net.UnixConn).CloseWrite()
+		})
+	}
+	ways.Wait()
+	c.mu.Lock()
+	delete(c.conns, near)
+	delete(c.conns, far)
+	c.mu.Unlock()
+}
+
+func words(text string) []string { return strings.Fields(text) }
