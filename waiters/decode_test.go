@@ -61,6 +61,8 @@ func TestDecode(t *testing.T) {
 		"sql: {url: 'postgres://u@db/d', query: \"select 'secret'\", at_least: 1e6}":        "sql db/d: select 'secret' >= 1000000",
 		"file: {service: db, path: /a/../b, match: x}":                                      "file db:/b",
 		"all: [{tcp: 'a:1'}, {any: [{exit: b}, {healthy: c}]}]":                             "all(tcp a:1, any(exit b, healthy c))",
+		"exec: {service: a, command: [run, \uE000INIT_PORT\uE001]}":                         "exec a: run ${INIT_PORT}",
+		"file: {service: a, path: \uE000INIT_PATH\uE001}":                                   "file a:${INIT_PATH}",
 		"x: &a {tcp: 'a:1'}\n<<: {tcp: 'b:1'}\n":                                            "",
 		"<<: [{tcp: 'b:1'}, {tcp: 'c:1'}]":                                                  "tcp b:1",
 	} {
@@ -121,7 +123,7 @@ func TestDecodeProblems(t *testing.T) {
 		{"{tcp: 'a:1', stable_for: -1s}", []string{`s.yaml:1:26: stable_for cannot be "-1s" (expected a duration such as 500ms, 5s, 2m or 1h30m)`}},
 		{"tcp: {address: 'a:1', every: 1s}\nevery: 2s", []string{`s.yaml:1:23: every stands twice for one condition (keep one of them)`}},
 		{"http: api/health", []string{`s.yaml:1:7: this is no http URL: "api/health" (expected http://HOST:PORT/PATH or https://…)`}},
-		{"http: 'http://a:x/'", []string{`s.yaml:1:7: the URL cannot be read: (unreadable URL: invalid port ":x" after host) (expected http://HOST:PORT/PATH)`}},
+		{"http: 'http://a:x/'", []string{`s.yaml:1:7: the URL cannot be read: invalid port ":x" after host (expected http://HOST:PORT/PATH)`}},
 		{"http:\n  url: http://a\n  status: [200, 99]\n  match: '('\n  method: 'GE T'", []string{
 			`s.yaml:3:17: status cannot be "99" (expected a code (200), a class (2xx) or a range (200-299))`,
 			"s.yaml:4:10: match does not compile: missing closing ): `(` (expected a regular expression in Go's (RE2) syntax)",
@@ -256,6 +258,9 @@ func TestPasswordsAreNotSaid(t *testing.T) {
 		"sql: {url: 'postgres://u@db/d?password=se%20cret', query: x}",
 		"sql: {url: 'postgres://u:se%20cret@db/d?pool_max_conns=x&sslmode=y', query: x}",
 		"http: http://u:se%20cret@db:x/",
+		"http: http://u:se/cret@db/",
+		"http: http://u:cret/cret@db/",
+		"sql: {url: 'postgres://u:cret/cret@db/d', query: x}",
 		"http: ftp://u:se%20cret@db/",
 	} {
 		c, bad := decoded(t, text)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -47,7 +48,7 @@ func (f File) Look(ctx context.Context, w World) (Observation, error) {
 }
 
 // String is "file SERVICE:PATH".
-func (f File) String() string { return "file " + f.Service + ":" + f.Path }
+func (f File) String() string { return "file " + f.Service + ":" + shorten(f.Path) }
 
 // References is the service.
 func (f File) References() []string { return []string{f.Service} }
@@ -58,7 +59,7 @@ func (d *decoder) file(node *yaml.Node, p *pacing) Condition {
 	}
 	f := d.long(node, p, "file", "service", "path", "match")
 	c := File{Service: f.service(), Path: f.text("path", true), Match: f.pattern("match", false)}
-	if c.Path != "" && !path.IsAbs(c.Path) {
+	if c.Path != "" && !path.IsAbs(c.Path) && !strings.HasPrefix(c.Path, handedOpen) {
 		f.bad(f.values["path"], "expected a path that begins with /", "path cannot be %q", c.Path)
 	}
 	if !f.ok {

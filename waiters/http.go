@@ -183,11 +183,16 @@ func (h HTTP) References() []string {
 func redacted(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
-		var e *url.Error
-		if errors.As(err, &e) {
-			err = e.Err
-		}
-		return "(unreadable URL: " + err.Error() + ")"
+		return "(unreadable URL)"
 	}
 	return u.Redacted()
+}
+
+// why says what is wrong with a URL; nothing where that could be a piece of a password.
+func why(text string, err error) string {
+	var e *url.Error
+	if strings.Contains(text, "@") || !errors.As(err, &e) {
+		return ""
+	}
+	return ": " + e.Err.Error()
 }

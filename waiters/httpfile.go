@@ -59,7 +59,7 @@ func (d *decoder) url(node *yaml.Node, text string) string {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
-		d.problem(node, "expected http://HOST:PORT/PATH", "the URL cannot be read: %s", redacted(text))
+		d.problem(node, "expected http://HOST:PORT/PATH", "the URL cannot be read%s", why(text, err))
 		return ""
 	case u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Opaque != "":
 		d.problem(node, "expected http://HOST:PORT/PATH or https://…", "this is no http URL: %q", u.Redacted())

@@ -20,8 +20,6 @@ type JSON struct {
 	Value any
 	// Present asks only that something other than null or false stands there.
 	Present bool
-
-	steps []any // string keys and int indexes
 }
 
 // check returns why the body does not hold what is asked for; "" if it does.
@@ -32,12 +30,9 @@ func (j *JSON) check(body []byte) string {
 	if err := dec.Decode(&value); err != nil {
 		return "the body is not JSON"
 	}
-	steps := j.steps
-	if steps == nil {
-		var err error
-		if steps, err = parsePath(j.Path); err != nil {
-			return err.Error()
-		}
+	steps, err := parsePath(j.Path)
+	if err != nil {
+		return err.Error()
 	}
 	for _, step := range steps {
 		switch at := value.(type) {
@@ -132,7 +127,7 @@ func sameText(got, want string) bool {
 	return a < 1<<53 && a > -1<<53
 }
 
-// parsePath reads .a.b[0]["c d"] into keys and indexes.
+// parsePath reads .a.b[0]["c d"] into keys (string) and indexes (int).
 func parsePath(path string) ([]any, error) {
 	rest := strings.TrimPrefix(path, "$")
 	if rest == "" || rest == "." {
@@ -200,8 +195,7 @@ func (f *fields) json(h *HTTP) {
 	j := f.d.fields(node, "json", []string{"path", "value"})
 	want := &JSON{Path: j.text("path", true), Present: j.keys["value"] == nil}
 	if want.Path != "" {
-		var err error
-		if want.steps, err = parsePath(want.Path); err != nil {
+		if _, err := parsePath(want.Path); err != nil {
 			j.bad(j.values["path"], "expected a path such as .state.phase or $.a[0].b", "%v", err)
 		}
 	}

@@ -165,7 +165,7 @@ func (q SQL) String() string {
 	text := "sql " + where + ": " + shorten(q.hide(q.Query))
 	switch {
 	case q.Equals != nil:
-		text += " = " + *q.Equals
+		text += " = " + shorten(q.hide(*q.Equals))
 	case q.AtLeast != nil:
 		text += " >= " + strconv.FormatFloat(*q.AtLeast, 'f', -1, 64)
 	}

@@ -33,9 +33,18 @@ func lastLine(text string) string {
 	return shorten(text[strings.LastIndexByte(text, '\n')+1:])
 }
 
+// shown writes values that are handed on only in the run (stages.HandedOpen)
+// as the stack file does.
+var shown = strings.NewReplacer(handedOpen, "${", handedClose, "}")
+
+const (
+	handedOpen  = "\uE000"
+	handedClose = "\uE001"
+)
+
 // shorten makes text one line that fits into a report.
 func shorten(text string) string {
-	text = clean(strings.Join(strings.Fields(text), " "))
+	text = clean(shown.Replace(strings.Join(strings.Fields(text), " ")))
 	if r := []rune(text); len(r) > maxShown {
 		return string(r[:maxShown-1]) + "…"
 	}
