@@ -215,11 +215,22 @@ func outOfMemory(t *testing.T, h Harness) {
 	}
 	events := s.listen()
 	limit := func(c *containers.Spec) { c.Resources.Memory, c.Resources.MemorySwap = 32<<20, 32<<20 }
-	status := s.finish(s.spec("too-much", "hold-memory 256m then exit 0", limit))
-	equal(s, "exit code", status.ExitCode, 137)
-	equal(s, "out of memory", status.OOMKilled, true)
-	s.heard(events, status.Name, containers.EventOOM)
-	status = s.finish(s.spec("enough", "hold-memory 2m then exit 0", limit))
+	// The kernel tells of the lack of memory and of the end by two ways, and
+	// Docker 20.10 with control groups v1 forgets the first when the second is
+	// faster. So the verdict may now and then be a plain kill, but no more than that.
+	const tries = 5
+	for try := 1; ; try++ {
+		status := s.finish(s.spec(fmt.Sprint("too-much", try), "hold-memory 256m then exit 0", limit))
+		equal(s, "exit code", status.ExitCode, 137)
+		if status.OOMKilled {
+			s.heard(events, status.Name, containers.EventOOM)
+			break
+		}
+		if try == tries {
+			t.Fatalf("out of memory %d times, and never said so", tries)
+		}
+	}
+	status := s.finish(s.spec("enough", "hold-memory 2m then exit 0", limit))
 	equal(s, "exit code within the limit", status.ExitCode, 0)
 	equal(s, "out of memory within the limit", status.OOMKilled, false)
 }

@@ -142,6 +142,7 @@ func (e *Engine) build(spec containers.Spec) (*container, error) {
 		state: containers.StateCreated, created: time.Now(), changed: make(chan struct{}),
 	}
 	c.spec.Labels = maps.Clone(spec.Labels)
+	c.files.folder("/tmp") // what programs expect of any image
 	if other, ok := strings.CutPrefix(spec.NetworkMode, "container:"); ok {
 		c.sharing = other
 	}

@@ -20,7 +20,6 @@ func (e *Engine) newVolume(name string, labels map[string]string, anonymous bool
 		status: containers.VolumeStatus{Name: name, Created: time.Now(), Labels: maps.Clone(labels)},
 		files:  newTree(), anonymous: anonymous,
 	}
-	delete(v.files.nodes, "/tmp")
 	e.volumes[name] = v
 	return v
 }
