@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -75,6 +76,8 @@ type invocation struct {
 	Command
 	flags   globals
 	handler handler
+	// asked: the user wanted the run to stop.
+	asked atomic.Bool
 }
 
 // globals are the flags that belong to every command.
@@ -112,13 +115,13 @@ where it ended.
 	f.StringVar(&in.flags.engine, "engine", "", "`ENDPOINT` of the engine: a docker context, or an address as of DOCKER_HOST (default $STAGEHAND_ENGINE, then as docker finds it)")
 	f.StringVar(&in.flags.ledger, "ledger", "", "`FILE` that events are kept in (default $STAGEHAND_LEDGER, then stagehand/ledger.db in the user's state folder)")
 	f.BoolVar(&in.flags.json, "json", false, "write JSON and nothing else on standard output")
-	f.SortFlags = false
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Short: "Says what a command does", RunE: help})
 	root.AddCommand(in.up(), in.down(), in.plan(), in.validate(), in.ps(), in.logs(), in.status(), in.events(), in.version(), in.probe())
+	root.InitDefaultHelpFlag()
 	for _, c := range root.Commands() {
-		c.Flags().SortFlags = false
+		c.InitDefaultHelpFlag() // also where help is asked for by another command
 		c.DisableFlagsInUseLine = true
 	}
 	return root

@@ -42,7 +42,7 @@ func openDocker(ctx context.Context, endpoint string) (containers.Engine, error)
 }
 
 // MemoryImage is the image that a memory engine has: the contract suite's actor.
-const MemoryImage = "stagehand/actor"
+const MemoryImage = "stagehand-actor:test"
 
 func openMemory(context.Context, string) (containers.Engine, error) {
 	return halting{NewMemory()}, nil

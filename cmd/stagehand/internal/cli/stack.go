@@ -9,6 +9,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stagehand-dev/stagehand/compose"
@@ -107,6 +108,9 @@ func (in *invocation) ledger(ctx context.Context) (*ledger.Ledger, error) {
 	address := in.flags.ledger
 	if address == "" {
 		address = in.getenv("STAGEHAND_LEDGER")
+	}
+	if in.Dir != "" && address != "" && !filepath.IsAbs(address) && !strings.Contains(address, "://") {
+		address = filepath.Join(in.Dir, address)
 	}
 	return ledger.Open(ctx, address)
 }

@@ -83,6 +83,7 @@ func (in *invocation) carryOut(ctx context.Context, w *workshop, stack *stages.S
 	in.onSignal(func(count int) {
 		switch count {
 		case 1:
+			in.asked.Store(true)
 			in.say("stopping the helpers in order; once more kills them")
 			close(interrupt)
 		case 2:
@@ -123,6 +124,9 @@ func (in *invocation) attach(ctx context.Context, w *workshop, stack string, sin
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	in.onSignal(func(int) { cancel() })
+	if in.asked.Load() { // while the run was ending
+		return nil
+	}
 	list, err := w.engine.List(ctx, ofStack(stack))
 	if err != nil {
 		return ofEngine(err)
