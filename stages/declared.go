@@ -2,6 +2,7 @@ package stages
 
 import (
 	"maps"
+	"math/big"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,9 @@ type declared struct {
 	where      filter
 	// awaited holds {healthy: …} for instances that others expect healthy by depends_on.
 	awaited map[string]*yaml.Node
+	// index in the order; before has a bit for each stage that is over when this one begins.
+	index  int
+	before *big.Int
 	// apps that the stage has steps for; one App{} where it is not for each app.
 	apps []App
 }

@@ -99,15 +99,16 @@ func (r *reader) checkHealth(pos problems.Pos, service, dep string, s types.Serv
 }
 
 // reportUnmade says why a service that another one cannot do without is not made.
-func (r *reader) reportUnmade(service, dep string) {
-	pos := r.source.At("services", service, "depends_on", dep)
-	for _, p := range r.section("services", dep) {
-		if _, profiles := trees.Get(p.node, "profiles"); profiles != nil && r.inactive(dep) {
-			r.list.Add(pos, "activate a profile of "+dep+", or say required: false", "%s can never start: it depends on %s, none of whose profiles is active", service, dep)
-			return
-		}
+func (r *reader) reportUnmade(i *instance, dep string) {
+	pos := r.source.At("services", i.template, "depends_on", dep)
+	switch u := r.uses[dep]; {
+	case r.inactive(dep):
+		r.list.Add(pos, "activate a profile of "+dep+", or say required: false", "%s can never start: it depends on %s, none of whose profiles is active", i.template, dep)
+	case u == nil:
+		r.list.Add(pos, "name "+dep+" in a stage before, or say required: false", "%s can never start: it depends on %s, which no stage makes", i.template, dep)
+	case len(u.each) > 0 && i.app.Name != "" && !u.hasApp(i.app):
+		r.list.Add(pos, "give both stages the same where, or say required: false", "%s can never start for app %s: it depends on %s, which no stage makes for that app", i.template, i.app.Name, dep)
 	}
-	r.list.Add(pos, "name "+dep+" in a stage before, or say required: false", "%s can never start: it depends on %s, which no stage makes", service, dep)
 }
 
 // inactive tells whether the service's profiles keep it out.
@@ -155,8 +156,8 @@ func (r *reader) peers(i *instance, dep string) []*instance {
 func (r *reader) checkDependency(i *instance, dep string, on types.ServiceDependency) {
 	peers := r.peers(i, dep)
 	if len(peers) == 0 {
-		if u := r.uses[dep]; on.Required && (u == nil || len(u.plain) > 0 && r.inactive(dep) || len(u.each) > 0 && len(u.apps(r.stack.Apps)) > 0) && r.plain != nil {
-			r.reportUnmade(i.template, dep)
+		if on.Required {
+			r.reportUnmade(i, dep)
 		}
 		return
 	}
@@ -191,7 +192,7 @@ func (r *reader) checkPeerHealth(pos problems.Pos, i, p *instance) {
 // checkPeerOrder reports a dependency that the stages' order does not keep.
 func (r *reader) checkPeerOrder(pos problems.Pos, i, p *instance, on types.ServiceDependency) {
 	switch {
-	case r.before == nil || r.precedes(p.stage, i.stage):
+	case !r.ordered || r.precedes(p.stage, i.stage):
 	case p.stage == i.stage:
 		at := func(x *instance) int {
 			return slices.IndexFunc(i.stage.Units, func(u Unit) bool { return u.Service == x.name })

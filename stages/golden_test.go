@@ -102,6 +102,9 @@ func dump(s *stages.Stack) string {
 	for _, name := range slices.Sorted(maps.Keys(s.Services)) {
 		v := s.Services[name]
 		line("service %s = %s of %q: %s %s command %q env %q", v.Name, v.Spec.Name, v.App, v.Template, v.Spec.Image, v.Spec.Command, v.Spec.Env)
+		if v.Spec.NetworkMode+v.Spec.PidMode != "" {
+			line("  joins network %q pid %q", v.Spec.NetworkMode, v.Spec.PidMode)
+		}
 		for _, n := range v.Spec.Networks {
 			line("  network %s as %s", n.Network, strings.Join(n.Aliases, ", "))
 		}

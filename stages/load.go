@@ -90,8 +90,8 @@ type reader struct {
 	// each stands behind what it needs.
 	declared []*declared
 	byName   map[string]*declared
-	// before holds the stages that are over when a stage begins; nil while that is unknown.
-	before map[*declared]map[*declared]bool
+	// ordered is true once that order is known: not when there are cycles.
+	ordered bool
 
 	// uses are the stages that name a service; each of them in a stage with each: apps is a template.
 	uses map[string]*use

@@ -2,6 +2,7 @@ package stages
 
 import (
 	"maps"
+	"math/big"
 	"slices"
 	"strings"
 
@@ -30,22 +31,19 @@ func (r *reader) resolve() {
 		return
 	}
 	r.sort()
-	r.before = map[*declared]map[*declared]bool{}
-	for _, d := range r.declared {
-		before := map[*declared]bool{}
+	for i, d := range r.declared {
+		d.index, d.before = i, new(big.Int)
 		for _, name := range d.Needs {
-			before[r.byName[name]] = true
-			maps.Copy(before, r.before[r.byName[name]])
+			need := r.byName[name]
+			d.before.SetBit(d.before.Or(d.before, need.before), need.index, 1)
 		}
-		if d.Finally {
-			for _, other := range r.declared {
-				if !other.Finally {
-					before[other] = true
-				}
+		for _, other := range r.declared[:i] {
+			if d.Finally && !other.Finally {
+				d.before.SetBit(d.before, other.index, 1)
 			}
 		}
-		r.before[d] = before
 	}
+	r.ordered = true
 }
 
 // defaultNeeds is the stage above, of those that come finally the one above
@@ -156,4 +154,4 @@ func (r *reader) sort() {
 }
 
 // precedes tells whether a is over before b begins. It is false for all while the order is unknown.
-func (r *reader) precedes(a, b *declared) bool { return r.before[b][a] }
+func (r *reader) precedes(a, b *declared) bool { return r.ordered && b.before.Bit(a.index) == 1 }

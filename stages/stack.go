@@ -14,12 +14,13 @@ import (
 // Stack is what one stack file (or several, merged) describes.
 type Stack struct {
 	Name string
-	// Files are the absolute paths of the files that it was read from; Dir is
-	// the first one's folder.
+	// Files are the absolute paths of the files that it was read from, "-" for
+	// standard input; Dir is the folder that relative paths in them start from.
 	Files []string
 	Dir   string
 	Apps  []App
-	// Stages in the file's order; a stage's needs stand before it.
+	// Stages in the file's order, as far as that is one in which a stage's needs
+	// stand before it; otherwise a stage stands behind the last of its needs. Finally stages come last.
 	Stages []Stage
 	// OnFailure is what happens to services when the run has failed.
 	OnFailure StackFailure
@@ -107,7 +108,8 @@ type Stage struct {
 	// MaxParallel bounds the steps that run at a time; 0 for no bound.
 	MaxParallel int
 	// Needs are the stages that must be completed before, resolved: the
-	// stage above where the file is silent; empty for the first.
+	// stage above where the file is silent (of finally stages the finally
+	// stage above); empty for the first. Finally stages name only each other.
 	Needs []string
 	// PerApp lets an app go on as soon as its own steps of Needs are done.
 	PerApp bool
@@ -122,8 +124,10 @@ type Stage struct {
 	Finally bool
 	// Implicit stages follow from depends_on: the file does not name them.
 	Implicit bool
-	Units    []Unit
-	Pos      problems.Pos
+	// Units are empty where no app is left to the stage, or no service of an
+	// active profile: then it is completed as soon as its needs are.
+	Units []Unit
+	Pos   problems.Pos
 }
 
 // Retries of a step that failed: Count further attempts, the first after
@@ -153,7 +157,8 @@ type Unit struct {
 	Call *waiters.Call
 }
 
-// Handed marks, in a Spec's strings, a value that a helper hands on with
+// Handed marks, in a Spec's strings and in those texts of conditions and calls
+// that are looked at only when they are needed (body, headers, command, query, equals, path), a value that a helper hands on with
 // ::set and that is known only when it has run: HandedOpen STAGE_KEY HandedClose.
 const (
 	HandedOpen  = "\uE000"

@@ -208,7 +208,7 @@ func (r *reader) checkExclusive() {
 	}
 	for i, d := range r.declared {
 		for j, other := range r.declared {
-			if d.Exclusive == "" || i == j || r.before == nil || r.precedes(d, other) || r.precedes(other, d) {
+			if d.Exclusive == "" || i == j || !r.ordered || r.precedes(d, other) || r.precedes(other, d) {
 				continue
 			}
 			key := d.exclusive.Value

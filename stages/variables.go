@@ -216,7 +216,7 @@ func (r *reader) checkAppVariable(pos problems.Pos, v nodes.Use, apps []App) {
 // for an app hands on is that app's.
 func (r *reader) checkHanded(pos problems.Pos, v nodes.Use, d *declared, who string) {
 	by := r.byName[r.handedBy(v.Name)]
-	if by == nil || r.appName(v.Name) || r.before == nil {
+	if by == nil || r.appName(v.Name) || !r.ordered {
 		return
 	}
 	if !r.precedes(by, d) {
