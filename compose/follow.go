@@ -162,6 +162,12 @@ func (s *Source) extends(f *File, service *yaml.Node, r reach, list *problems.Li
 // files looks at the files that compose-go will read for a service: a device
 // or a pipe would hold it for ever.
 func (s *Source) files(f *File, service *yaml.Node, r reach, list *problems.List) {
+	_, hooks := trees.Get(service, "pre_start")
+	for _, hook := range texts(hooks) {
+		if hook != service && trees.Resolve(hook).Kind == yaml.MappingNode {
+			s.files(f, hook, r, list)
+		}
+	}
 	for _, key := range []string{"env_file", "label_file"} {
 		_, node := trees.Get(service, key)
 		for _, item := range texts(node) {

@@ -84,6 +84,11 @@ func (v *conversion) content(section, key string, object types.FileObjectConfig)
 			v.list.Add(v.At(where("file")...), "mount it under volumes: instead", "%s is a folder", object.File)
 			return nil, 0, false
 		}
+		if err == nil && !info.Mode().IsRegular() {
+			// A device or a pipe could be read for ever.
+			v.list.Add(v.At(where("file")...), "", "%s is not a regular file", object.File)
+			return nil, 0, false
+		}
 		if err == nil {
 			text, err = os.ReadFile(object.File)
 		}
