@@ -25,7 +25,7 @@ func TestConvert(t *testing.T) {
 		{Network: "back", Options: map[string]string{"o": "1"}},
 	}
 	front := &network.EndpointSettings{Aliases: []string{"web"}, IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: "10.0.0.2"}}
-	frontMAC := front.Copy()
+	frontMAC := *front
 	frontMAC.MacAddress = "02:00:00:00:00:01"
 	back := &network.EndpointSettings{DriverOpts: map[string]string{"o": "1"}}
 	for _, test := range []struct {
@@ -62,7 +62,7 @@ func TestConvert(t *testing.T) {
 			spec: containers.Spec{Networks: two},
 			want: func(c *creation) {
 				c.host.NetworkMode = "front"
-				c.networking = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{"front": frontMAC, "back": back}}
+				c.networking = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{"front": &frontMAC, "back": back}}
 			},
 		},
 		{

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/network"
@@ -115,9 +117,15 @@ func (e *Engine) EnsureVolume(ctx context.Context, v containers.Volume) (contain
 		}
 		return volumeStatus(&found), nil
 	}
-	// Creating is idempotent: what stands there is returned as it is.
+	labels := maps.Clone(v.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[labelCreated] = time.Now().UTC().Format(time.RFC3339Nano)
+	// Creating is idempotent: what stands there is returned as it is, with
+	// the labels that it was made with.
 	made, err := e.api.VolumeCreate(ctx, volume.CreateOptions{
-		Name: v.Name, Driver: v.Driver, DriverOpts: v.Options, Labels: v.Labels,
+		Name: v.Name, Driver: v.Driver, DriverOpts: v.Options, Labels: labels,
 	})
 	if err != nil {
 		return containers.VolumeStatus{}, failed(ctx, err, "create volume %s", v.Name)
@@ -125,8 +133,18 @@ func (e *Engine) EnsureVolume(ctx context.Context, v containers.Volume) (contain
 	return volumeStatus(&made), nil
 }
 
+// labelCreated is when a volume was made. Docker 20.10 itself tells the time
+// at which the volume's folder last changed, in seconds, so that every writer
+// into it would seem to make another volume.
+const labelCreated = "dev.stagehand.created"
+
 func volumeStatus(v *volume.Volume) containers.VolumeStatus {
-	return containers.VolumeStatus{Name: v.Name, Created: parseTime(v.CreatedAt), Labels: v.Labels}
+	status := containers.VolumeStatus{Name: v.Name, Created: parseTime(v.CreatedAt), Labels: maps.Clone(v.Labels)}
+	if noted := parseTime(v.Labels[labelCreated]); !noted.IsZero() {
+		status.Created = noted
+		delete(status.Labels, labelCreated)
+	}
+	return status
 }
 
 // RemoveVolume implements containers.Engine.

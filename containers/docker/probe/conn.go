@@ -27,7 +27,7 @@ type conn struct {
 }
 
 func newConn(stream Stream, reader *bufio.Reader, address string) *conn {
-	c := &conn{stream: stream, address: addr(address)}
+	c := &conn{stream: stream, address: addr(address), sent: make(chan struct{})}
 	c.in, c.inFar = net.Pipe()
 	c.out, c.outFar = net.Pipe()
 	c.pumps.Go(func() { c.receive(reader) })
@@ -61,6 +61,7 @@ func (c *conn) receive(reader *bufio.Reader) {
 }
 
 func (c *conn) send() {
+	defer close(c.sent)
 	defer c.outFar.Close()
 	out := &frameWriter{w: c.stream}
 	if _, err := io.Copy(dataWriter{out}, c.outFar); err != nil {
@@ -95,9 +96,20 @@ func (c *conn) Write(p []byte) (int, error) {
 // CloseWrite tells the far side that nothing more comes; reading goes on.
 func (c *conn) CloseWrite() error { return c.out.Close() }
 
+// linger is how long Close waits for what was written to be on its way, where
+// the far side does not read.
+const linger = 2 * time.Second
+
 func (c *conn) Close() error {
 	c.closeOnce.Do(func() {
-		c.closeErr = errors.Join(c.in.Close(), c.out.Close(), c.stream.Close())
+		c.closeErr = errors.Join(c.in.Close(), c.out.Close())
+		timer := time.NewTimer(linger)
+		defer timer.Stop()
+		select {
+		case <-c.sent:
+		case <-timer.C:
+		}
+		c.closeErr = errors.Join(c.closeErr, c.stream.Close())
 		c.pumps.Wait()
 	})
 	return c.closeErr
