@@ -18,6 +18,7 @@ type conn struct {
 	in, inFar   net.Conn // Read takes from in what receive puts into inFar
 	out, outFar net.Conn // Write puts into out what send takes from outFar
 	pumps       sync.WaitGroup
+	sent        chan struct{} // closed when all that was written is on its way
 
 	mu     sync.Mutex
 	broken error // why the stream ended before the far side's end
