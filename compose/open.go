@@ -250,20 +250,24 @@ func (s *Source) environment(o Options, list *problems.List) {
 		}
 		files = []string{path}
 	}
+	// Of the files the later one wins; of a name that the environment has, that.
+	found := map[string]string{}
 	for _, file := range files {
-		if _, err := os.Stat(file); err != nil {
-			list.Add(problems.Pos{File: displayed(file)}, "", "%s", fileError(err))
+		if why := unreadable(file); why != "" {
+			list.Add(problems.Pos{File: displayed(file)}, "", "%s", why)
 			continue
 		}
-		found, err := dotenv.GetEnvFromFile(s.Env, []string{file})
+		known := maps.Clone(found)
+		maps.Copy(known, s.Env)
+		values, err := dotenv.GetEnvFromFile(known, []string{file})
 		if err != nil {
 			list.Add(problems.Pos{File: displayed(file)}, "", "%s", strings.TrimPrefix(err.Error(), "failed to read "+file+": "))
-			continue
 		}
-		for k, v := range found {
-			if _, set := s.Env[k]; !set {
-				s.Env[k] = v
-			}
+		maps.Copy(found, values)
+	}
+	for k, v := range found {
+		if _, set := s.Env[k]; !set {
+			s.Env[k] = v
 		}
 	}
 }
