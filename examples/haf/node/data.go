@@ -35,8 +35,14 @@ func becomePostgres(volume string) error {
 	if err := os.MkdirAll(volume, 0o755); err != nil {
 		return err
 	}
-	if err := os.Chown(volume, uid, gid); err != nil {
-		return fmt.Errorf("give %s to %s: %w", volume, account, err)
+	// Not again when it is done: a change to the folder is what some engines
+	// date a volume by (Docker 20.10 reports its ctime as the creation's).
+	if info, err := os.Stat(volume); err != nil {
+		return err
+	} else if owner, ok := info.Sys().(*syscall.Stat_t); !ok || int(owner.Uid) != uid || int(owner.Gid) != gid {
+		if err := os.Chown(volume, uid, gid); err != nil {
+			return fmt.Errorf("give %s to %s: %w", volume, account, err)
+		}
 	}
 	return errors.Join(syscall.Setgroups([]int{gid}), syscall.Setgid(gid), syscall.Setuid(uid))
 }
