@@ -34,8 +34,8 @@ type StepStatus struct {
 	Stage   string `json:"stage,omitempty"`
 	App     string `json:"app,omitempty"`
 	Service string `json:"service,omitempty"`
-	// State is pending, running, waiting, retrying, not_reached, or the
-	// outcome: done, failed, timed_out, skipped, adopted.
+	// State is pending, running, waiting, retrying, not_reached, stopped (before its end,
+	// as something else failed), or the outcome: done, failed, timed_out, skipped, adopted.
 	State string `json:"state"`
 	// Since is when it entered the state; Elapsed, of a step that ended, how long it took.
 	Since   time.Time     `json:"since,omitzero"`
@@ -121,6 +121,9 @@ func (s *StepStatus) apply(e events.Event) {
 		s.ExitCode, s.Elapsed = e.ExitCode, e.Elapsed
 		if e.Outcome == events.Skipped && e.Error != "" {
 			state = "not_reached"
+			if strings.HasPrefix(e.Error, "stopped") {
+				state = "stopped"
+			}
 		}
 	}
 	if state != s.State {
