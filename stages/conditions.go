@@ -8,51 +8,52 @@ import (
 
 	"github.com/stagehand-dev/stagehand/compose/trees"
 	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/stages/internal/declared"
 	"github.com/stagehand-dev/stagehand/waiters"
 )
 
 // decodeConditions makes each unit's conditions and requests, with the app's
 // variables in them, and checks the services that they name.
 func (r *reader) decodeConditions() {
-	for _, d := range r.declared {
-		if d.inline != nil {
-			r.checkUnit(d, string(d.Verb), d.inline)
+	for _, d := range r.stages {
+		if d.Inline != nil {
+			r.checkUnit(d, string(d.verb()), d.Inline)
 		}
-		for key, n := range d.conditions {
+		for key, n := range d.Conditions {
 			r.checkUnit(d, key, n)
 		}
 		// A condition is looked at even where no app has a unit for it: a
 		// fault in it should not wait for the first app.
-		if len(d.Units) == 0 && !d.Each {
+		if len(d.units) == 0 && !d.Each {
 			r.decodeUnit(d, &Unit{})
 		}
-		for i := range d.Units {
-			r.decodeUnit(d, &d.Units[i])
+		for i := range d.units {
+			r.decodeUnit(d, &d.units[i])
 		}
 	}
 }
 
-func (r *reader) decodeUnit(d *declared, u *Unit) {
-	var app App
-	for _, a := range d.apps {
+func (r *reader) decodeUnit(d *stage, u *Unit) {
+	var app declared.App
+	for _, a := range d.Apps {
 		if a.Name == u.App {
 			app = a
 		}
 	}
 	lookup := func(name string) (string, bool) {
-		if value, ok := r.appVariable(app, name); ok && app.Name != "" {
+		if value, ok := r.AppVariable(app, name); ok && app.Name != "" {
 			return value, true
 		}
 		if value, ok := r.handedOn(name); ok {
 			return value, true
 		}
-		return r.environment(name)
+		return r.Environment(name)
 	}
 	decode := func(key string, n *yaml.Node) waiters.Condition {
 		if n == nil {
 			return nil
 		}
-		node, ok := d.tree.Interpolate(n, lookup)
+		node, ok := d.Tree.Interpolate(n, lookup)
 		if !ok {
 			return nil
 		}
@@ -61,15 +62,15 @@ func (r *reader) decodeUnit(d *declared, u *Unit) {
 		}
 		return waiters.Decode(r.scope(d, u, app, key, node), node)
 	}
-	u.Ready, u.Until, u.Proof = decode("ready", d.conditions["ready"]), decode("until", d.conditions["until"]), decode("proof", d.conditions["proof"])
+	u.Ready, u.Until, u.Proof = decode("ready", d.Conditions["ready"]), decode("until", d.Conditions["until"]), decode("proof", d.Conditions["proof"])
 	switch {
-	case d.Verb == Await && d.inline != nil:
-		u.Condition = decode("await", d.inline)
-	case d.Verb == Call && len(d.inline.Content) > 0:
-		if node, ok := d.tree.Interpolate(d.inline, lookup); ok {
+	case d.verb() == Await && d.Inline != nil:
+		u.Condition = decode("await", d.Inline)
+	case d.verb() == Call && len(d.Inline.Content) > 0:
+		if node, ok := d.Tree.Interpolate(d.Inline, lookup); ok {
 			u.Call = waiters.DecodeCall(r.scope(d, u, app, "call", node), node)
 		}
-	case d.Verb == Start && u.Ready == nil && d.awaited[u.Service] != nil:
+	case d.verb() == Start && u.Ready == nil && d.awaited[u.Service] != nil:
 		node := d.awaited[u.Service]
 		u.Ready = waiters.Decode(r.scope(d, u, app, "depends_on", node), node)
 	}
@@ -86,7 +87,7 @@ func healthyNode(service string, n *yaml.Node) *yaml.Node {
 
 // scope is where one condition of a unit is read. In a stage with each: apps
 // a template's name stands for the app's own instance.
-func (r *reader) scope(d *declared, u *Unit, app App, key string, node *yaml.Node) *waiters.Scope {
+func (r *reader) scope(d *stage, u *Unit, app declared.App, key string, node *yaml.Node) *waiters.Scope {
 	kinds := map[*yaml.Node]string{}
 	noteKinds(node, "", kinds)
 	resolve := func(name string) string {
@@ -97,7 +98,7 @@ func (r *reader) scope(d *declared, u *Unit, app App, key string, node *yaml.Nod
 		return name
 	}
 	return &waiters.Scope{
-		File: d.tree.File, Problems: r.list, Resolve: resolve,
+		File: d.Tree.File, Problems: r.list, Resolve: resolve,
 		Service: func(n *yaml.Node, name string) {
 			i := r.instances[resolve(name)]
 			if i == nil {
@@ -138,19 +139,19 @@ func noteKinds(n *yaml.Node, kind string, kinds map[*yaml.Node]string) {
 }
 
 // reportMissing says why a condition names a service that no stage makes.
-func (r *reader) reportMissing(d *declared, n *yaml.Node, name string) {
-	pos := d.tree.Pos(n)
+func (r *reader) reportMissing(d *stage, n *yaml.Node, name string) {
+	pos := d.Tree.Pos(n)
 	u := r.uses[name]
 	switch {
 	case u != nil && len(u.each) > 0 && !d.Each:
 		expected := "no app has one"
-		if apps := u.apps(r.stack.Apps); len(apps) > 0 {
+		if apps := u.apps(r.Apps); len(apps) > 0 {
 			expected = "name one app's: " + instanceName(apps[0], name)
 		}
 		r.list.Add(pos, expected, "service %s is a template: each app has one of its own", name)
 	case u != nil && len(u.each) > 0:
 		var lacking []string
-		for _, app := range d.apps {
+		for _, app := range d.Apps {
 			if !u.hasApp(app) {
 				lacking = append(lacking, app.Name)
 			}
@@ -170,7 +171,7 @@ func (r *reader) reportMissing(d *declared, n *yaml.Node, name string) {
 }
 
 // namesFor are the names that a condition of the stage may have meant.
-func (r *reader) namesFor(d *declared) []string {
+func (r *reader) namesFor(d *stage) []string {
 	names := sortedKeys(r.instances)
 	for _, name := range r.serviceNames() {
 		if u := r.uses[name]; !slices.Contains(names, name) && (u == nil || len(u.each) == 0 || d.Each) {
@@ -182,8 +183,8 @@ func (r *reader) namesFor(d *declared) []string {
 
 // checkReference reports what a condition of a stage waits for in vain.
 // kind is "" where a host is dialled.
-func (r *reader) checkReference(d *declared, u *Unit, key, kind string, n *yaml.Node, i *instance) {
-	pos := d.tree.Pos(n)
+func (r *reader) checkReference(d *stage, u *Unit, key, kind string, n *yaml.Node, i *instance) {
+	pos := d.Tree.Pos(n)
 	other := i.stage
 	live := kind != "exit" && kind != "log" && kind != "file"
 	switch {
@@ -194,13 +195,13 @@ func (r *reader) checkReference(d *declared, u *Unit, key, kind string, n *yaml.
 	case r.precedes(d, other):
 		r.list.Add(pos, "move it behind stage "+other.Name, "stage %s can never go on: it waits for %s, which only stage %s makes, later", d.Name, i.name, other.Name)
 		return
-	case kind == "healthy" && other.helpers():
+	case kind == "healthy" && other.Helpers():
 		r.list.Add(pos, "{exit: "+i.template+"} waits for its end; or start: it, if it is to stay", "%s is a helper of stage %s: it ends and is never healthy", i.template, other.Name)
 		return
-	case live && other.helpers() && r.precedes(other, d):
+	case live && other.Helpers() && r.precedes(other, d):
 		r.list.Add(pos, "wait for a service that stays", "%s is a helper of stage %s and gone by the time of stage %s", i.template, other.Name, d.Name)
 		return
-	case kind == "exit" && other.Verb == Start:
+	case kind == "exit" && other.verb() == Start:
 		r.list.Warn(pos, "run: it, if it is to end", "stage %s starts %s, which stays unless it fails", other.Name, i.template)
 	}
 	if h := i.service.HealthCheck; kind == "healthy" && h != nil && h.Disable {

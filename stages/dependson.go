@@ -10,12 +10,14 @@ import (
 
 	"github.com/stagehand-dev/stagehand/compose/trees"
 	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/stages/internal/declared"
 )
 
 // followDependsOn makes the stages of a Compose file that has none: one a
 // service, in the order of depends_on. A service whose end somebody waits for
-// is run, every other one is started.
-func (r *reader) followDependsOn() {
+// is run, every other one is started. It returns the services that somebody
+// expects healthy, and where.
+func (r *reader) followDependsOn() (healthy map[string]problems.Pos) {
 	helpers := map[string]bool{}
 	for _, s := range r.plain.Services {
 		for dep, on := range s.DependsOn {
@@ -24,60 +26,44 @@ func (r *reader) followDependsOn() {
 			}
 		}
 	}
+	healthy = map[string]problems.Pos{}
 	for name := range r.plain.Services {
 		pos := r.source.At("services", name)
-		d := &declared{
-			Stage: Stage{Name: name, Verb: Start, Pos: pos, OnFailure: StopRun, Keep: Keep{Policy: "never"}, Implicit: true,
-				Retries: Retries{Backoff: defaultBackoff, MaxBackoff: defaultMaxBackoff}},
-			tree: r.tree(pos.File), needs: []*yaml.Node{}, services: []*yaml.Node{made(name, pos)}, apps: []App{{}},
-		}
+		d := declared.New(r.Tree(pos.File), pos)
+		d.Name, d.Verb, d.Implicit = name, string(Start), true
+		d.Services, d.Needs = []*yaml.Node{made(name, pos)}, []*yaml.Node{}
 		if helpers[name] {
-			d.Verb = Run
+			d.Verb = string(Run)
 		}
-		r.declared = append(r.declared, d)
+		r.Stages = append(r.Stages, d)
 	}
-	slices.SortFunc(r.declared, func(a, b *declared) int {
+	slices.SortFunc(r.Stages, func(a, b *declared.Stage) int {
 		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Name, b.Name))
 	})
-	for _, d := range r.declared {
+	for _, d := range r.Stages {
 		deps := r.plain.Services[d.Name].DependsOn
 		for _, dep := range sortedKeys(deps) {
-			if _, ok := r.plain.Services[dep]; !ok {
+			needed, ok := r.plain.Services[dep]
+			if !ok {
 				continue // required: false; others compose has reported
 			}
-			d.needs = append(d.needs, made(dep, r.source.At("services", d.Name, "depends_on", dep)))
-			if deps[dep].Condition == types.ServiceConditionHealthy {
-				r.expectHealthy(d.Name, dep, helpers[dep])
+			pos := r.source.At("services", d.Name, "depends_on", dep)
+			d.Needs = append(d.Needs, made(dep, pos))
+			switch {
+			case deps[dep].Condition != types.ServiceConditionHealthy:
+			case helpers[dep]:
+				r.reportHelper(pos, d.Name, dep)
+			case r.checkHealth(pos, d.Name, dep, needed):
+				healthy[dep] = pos
 			}
 		}
 	}
+	return healthy
 }
 
 // made is a name that stands in the file's Compose part.
 func made(name string, pos problems.Pos) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: name, Line: pos.Line, Column: pos.Col}
-}
-
-func (r *reader) declaredOf(name string) *declared {
-	i := slices.IndexFunc(r.declared, func(d *declared) bool { return d.Name == name })
-	return r.declared[i]
-}
-
-// expectHealthy lets the stage that starts dep wait until it is healthy.
-func (r *reader) expectHealthy(service, dep string, helper bool) {
-	pos := r.source.At("services", service, "depends_on", dep)
-	if helper {
-		r.reportHelper(pos, service, dep)
-		return
-	}
-	s := r.plain.Services[dep]
-	if r.checkHealth(pos, service, dep, s) {
-		d := r.declaredOf(dep)
-		if d.awaited == nil {
-			d.awaited = map[string]*yaml.Node{}
-		}
-		d.awaited[dep] = healthyNode(dep, made(dep, pos))
-	}
 }
 
 func (r *reader) reportHelper(pos problems.Pos, service, dep string) {
@@ -166,7 +152,7 @@ func (r *reader) checkDependency(i *instance, dep string, on types.ServiceDepend
 		r.checkPeerOrder(pos, i, p, on)
 		switch on.Condition {
 		case types.ServiceConditionCompletedSuccessfully:
-			if !p.stage.helpers() {
+			if !p.stage.Helpers() {
 				r.list.Add(pos, "run: it in a stage before, or depend on its health", "%s can never start: it waits for the end of %s, which stage %s starts to stay", i.template, dep, p.stage.Name)
 			}
 		case types.ServiceConditionHealthy:
@@ -176,26 +162,23 @@ func (r *reader) checkDependency(i *instance, dep string, on types.ServiceDepend
 }
 
 func (r *reader) checkPeerHealth(pos problems.Pos, i, p *instance) {
-	if p.stage.helpers() {
+	if p.stage.Helpers() {
 		r.reportHelper(pos, i.template, p.template)
 		return
 	}
-	if !r.checkHealth(pos, i.template, p.template, p.service) || p.stage.conditions["ready"] != nil || !hasHealthcheck(p) {
+	if !r.checkHealth(pos, i.template, p.template, p.service) || p.stage.Conditions["ready"] != nil || !hasHealthcheck(p) {
 		return
 	}
-	if p.stage.awaited == nil {
-		p.stage.awaited = map[string]*yaml.Node{}
-	}
-	p.stage.awaited[p.name] = healthyNode(p.name, p.node)
+	p.stage.await(p.name, p.node)
 }
 
 // checkPeerOrder reports a dependency that the stages' order does not keep.
 func (r *reader) checkPeerOrder(pos problems.Pos, i, p *instance, on types.ServiceDependency) {
 	switch {
-	case !r.ordered || r.precedes(p.stage, i.stage):
+	case !r.Ordered || r.precedes(p.stage, i.stage):
 	case p.stage == i.stage:
 		at := func(x *instance) int {
-			return slices.IndexFunc(i.stage.Units, func(u Unit) bool { return u.Service == x.name })
+			return slices.IndexFunc(i.stage.units, func(u Unit) bool { return u.Service == x.name })
 		}
 		started := on.Condition == types.ServiceConditionStarted && !strings.HasPrefix(i.service.NetworkMode, "service:")
 		if !started && !i.stage.Sequential || i.stage.Sequential && at(p) > at(i) {

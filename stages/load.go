@@ -5,9 +5,12 @@ import (
 	"maps"
 	"slices"
 
+	"gopkg.in/yaml.v3"
+
 	"github.com/stagehand-dev/stagehand/compose"
 	"github.com/stagehand-dev/stagehand/compose/trees"
 	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/stages/internal/declared"
 	"github.com/stagehand-dev/stagehand/stages/internal/nodes"
 )
 
@@ -16,12 +19,13 @@ import (
 // before anything is created; then there is no Stack. Nothing but files is
 // looked at: no engine, no registry.
 func Load(ctx context.Context, o compose.Options) (*Stack, error) {
-	r := &reader{list: &problems.List{}, byName: map[string]*declared{}, instances: map[string]*instance{}, containers: map[string]string{}}
+	r := &reader{list: &problems.List{}, instances: map[string]*instance{}, containers: map[string]string{}}
 	r.source = compose.Open(o, r.list)
 	if r.source == nil {
 		return nil, cmpErr(ctx.Err(), r.list.Err())
 	}
-	r.stack = &Stack{Name: r.source.Name, Dir: r.source.Dir, OnFailure: KeepUp, Services: map[string]Service{}}
+	r.File = declared.Read(r.source, r.list)
+	r.stack = &Stack{Name: r.source.Name, Dir: r.source.Dir, OnFailure: StackFailure(r.OnFailure), Services: map[string]Service{}}
 	for _, f := range r.source.Files {
 		r.stack.Files = append(r.stack.Files, f.Path)
 	}
@@ -39,11 +43,11 @@ func Load(ctx context.Context, o compose.Options) (*Stack, error) {
 // app or a stage: the services are read before it is known which of them are templates.
 func (r *reader) withoutEchoes() *problems.List {
 	list, known := &problems.List{}, map[problems.Pos]bool{}
-	for _, f := range slices.Concat(r.source.Files, r.source.Included) {
+	for _, f := range r.Files() {
 		list.Source(f.Name, f.Text)
 		for _, doc := range f.Docs {
-			eachUse([]placed{{nodes.New(f.Name, f.Text, list), doc}}, func(pos problems.Pos, u nodes.Use) {
-				if r.appName(u.Name) || r.handedBy(u.Name) != "" {
+			nodes.New(f.Name, f.Text, list).EachUse(doc, func(pos problems.Pos, u nodes.Use) {
+				if r.AppName(u.Name) || r.HandedBy(u.Name) != "" {
 					known[pos] = true
 				}
 			})
@@ -72,26 +76,15 @@ func cmpErr(errs ...error) error {
 }
 
 // reader is one reading of a stack's files. Its steps go from what stands in
-// the files (readApps, readStages) over the order of the stages (resolve) to
-// the units with their services (expand) and what must hold among them.
+// our keys (declared.Read) and the services that these name (findUses,
+// loadProjects) to the units with their containers (expand) and what must hold among them.
 type reader struct {
+	*declared.File
 	source *compose.Source
 	list   *problems.List
 	stack  *Stack
-
-	hasApps bool
-	// fields are the apps' fields by their variables: APP_PORT → port.
-	fields map[string]string
-	// handing are the names of the stages that can hand on values, by what
-	// their variables begin with: SETUP_DB → setup-db.
-	handing map[string]string
-
-	// declared stages: in the file's order, after resolve in an order in which
-	// each stands behind what it needs.
-	declared []*declared
-	byName   map[string]*declared
-	// ordered is true once that order is known: not when there are cycles.
-	ordered bool
+	// stages in their order.
+	stages []*stage
 
 	// uses are the stages that name a service; each of them in a stage with each: apps is a template.
 	uses map[string]*use
@@ -109,61 +102,80 @@ type reader struct {
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-func (r *reader) tree(file string) nodes.Tree {
-	for _, f := range slices.Concat(r.source.Files, r.source.Included) {
-		if f.Name == file {
-			return nodes.New(file, f.Text, r.list)
-		}
-	}
-	return nodes.Tree{File: file, List: r.list}
+// stage is a declared one and what it comes to.
+type stage struct {
+	*declared.Stage
+	units []Unit
+	// exclusive is the volume's name on the engine.
+	exclusive string
+	// awaited holds {healthy: …} for instances that others expect healthy by depends_on.
+	awaited map[string]*yaml.Node
 }
 
-// environment is what variables stand for in our own keys.
-func (r *reader) environment(name string) (string, bool) {
-	value, ok := r.source.Env[name]
-	return value, ok
+func (d *stage) verb() Verb { return Verb(d.Verb) }
+
+// await notes that somebody expects the instance healthy.
+func (d *stage) await(instance string, at *yaml.Node) {
+	if d.awaited == nil {
+		d.awaited = map[string]*yaml.Node{}
+	}
+	d.awaited[instance] = healthyNode(instance, at)
+}
+
+// precedes tells whether a is over before b begins.
+func (r *reader) precedes(a, b *stage) bool { return r.Precedes(a.Stage, b.Stage) }
+
+// order puts the stages into their order.
+func (r *reader) order() {
+	r.Order()
+	for _, d := range r.Stages {
+		r.stages = append(r.stages, &stage{Stage: d})
+	}
 }
 
 func (r *reader) read(ctx context.Context) {
-	if file, node := r.source.Own("on_failure"); node != nil {
-		if policy := r.tree(file).Choice(node, "on_failure", "keep", "down"); policy != "" {
-			r.stack.OnFailure = StackFailure(policy)
-		}
-	}
-	r.findHanding()
-	r.readApps()
-	explicit := r.readStages()
-	if explicit {
-		r.resolve()
+	if r.Explicit {
+		r.order()
 		r.findUses()
 		r.loadProjects(ctx)
-	} else {
-		r.plain = r.source.Load(ctx, nil, nil, r.list)
-		if r.plain == nil {
-			return
-		}
-		if r.hasApps {
-			file, node := r.source.Own("apps")
-			r.list.Warn(r.tree(file).Pos(node), "a stage with each: apps has one step per app", "the apps have no effect: the file has no stages")
-		}
-		r.followDependsOn()
-		r.resolve()
-		r.findUses()
+	} else if !r.implied(ctx) {
+		return
 	}
 	if ctx.Err() != nil {
 		return
 	}
 	r.checkVariables()
 	r.expand()
-	if explicit {
+	if r.Explicit {
 		r.checkDependsOn()
 	}
 	r.decodeConditions()
 	r.checkExclusive()
-	if explicit && r.list.Err() == nil { // else a misspelt name would be reported twice
+	if r.Explicit && r.list.Err() == nil { // else a misspelt name would be reported twice
 		r.checkUnused()
 	}
 	r.collect()
+}
+
+// implied makes the stages of files without any; false where these cannot be used.
+func (r *reader) implied(ctx context.Context) bool {
+	r.plain = r.source.Load(ctx, nil, nil, r.list)
+	if r.plain == nil {
+		return false
+	}
+	if r.HasApps {
+		file, node := r.source.Own("apps")
+		r.list.Warn(r.Tree(file).Pos(node), "a stage with each: apps has one step per app", "the apps have no effect: the file has no stages")
+	}
+	healthy := r.followDependsOn()
+	r.order()
+	r.findUses()
+	for _, d := range r.stages {
+		if pos, ok := healthy[d.Name]; ok {
+			d.await(d.Name, made(d.Name, pos))
+		}
+	}
+	return true
 }
 
 // loadProjects reads the Compose part: once for the services that stand for
@@ -174,7 +186,7 @@ func (r *reader) loadProjects(ctx context.Context) {
 		return u == nil && !r.mentionsApp(service) || u != nil && len(u.plain) > 0
 	}, r.list)
 	r.projects = map[string]*compose.Project{}
-	for _, app := range r.stack.Apps {
+	for _, app := range r.Apps {
 		names := map[string]bool{}
 		for name, u := range r.uses {
 			if u.hasApp(app) {
@@ -185,7 +197,7 @@ func (r *reader) loadProjects(ctx context.Context) {
 			continue
 		}
 		r.projects[app.Name] = r.source.Load(ctx, func(name string) (string, bool) {
-			if value, ok := r.appVariable(app, name); ok {
+			if value, ok := r.AppVariable(app, name); ok {
 				return value, true
 			}
 			return r.handedOn(name)
@@ -195,20 +207,32 @@ func (r *reader) loadProjects(ctx context.Context) {
 
 // project is the one that the app's services, or those of none, are in; nil
 // where it could not be loaded.
-func (r *reader) project(app App) *compose.Project {
+func (r *reader) project(app declared.App) *compose.Project {
 	if app.Name == "" {
 		return r.plain
 	}
 	return r.projects[app.Name]
 }
 
-// collect puts the stages, networks and volumes into the stack.
+// result is the stage as the stack has it.
+func (d *stage) result() Stage {
+	return Stage{
+		Name: d.Name, Verb: d.verb(), Each: d.Each, Sequential: d.Sequential, MaxParallel: d.MaxParallel, Needs: d.After, PerApp: d.PerApp,
+		Exclusive: d.exclusive, Timeout: d.Timeout, Retries: Retries(d.Retries), OnFailure: OnFailure(d.OnFailure), Keep: Keep(d.Keep),
+		Finally: d.Finally, Implicit: d.Implicit, Units: d.units, Pos: d.Pos,
+	}
+}
+
+// collect puts apps, stages, networks and volumes into the stack.
 func (r *reader) collect() {
-	for _, d := range r.declared {
-		r.stack.Stages = append(r.stack.Stages, d.Stage)
+	for _, app := range r.Apps {
+		r.stack.Apps = append(r.stack.Apps, App(app))
+	}
+	for _, d := range r.stages {
+		r.stack.Stages = append(r.stack.Stages, d.result())
 	}
 	networks, volumes := map[string]bool{}, map[string]bool{}
-	for _, app := range append([]App{{}}, r.stack.Apps...) {
+	for _, app := range append([]declared.App{{}}, r.Apps...) {
 		project := r.project(app)
 		if project == nil {
 			continue
@@ -241,25 +265,25 @@ func (r *reader) collect() {
 }
 
 // use says which stages name a service.
-type use struct{ each, plain []*declared }
+type use struct{ each, plain []*stage }
 
-func (u *use) hasApp(app App) bool {
-	return slices.ContainsFunc(u.each, func(d *declared) bool {
-		return slices.ContainsFunc(d.apps, func(a App) bool { return a.Name == app.Name })
+func (u *use) hasApp(app declared.App) bool {
+	return slices.ContainsFunc(u.each, func(d *stage) bool {
+		return slices.ContainsFunc(d.Apps, func(a declared.App) bool { return a.Name == app.Name })
 	})
 }
 
 // apps that the template has an instance for.
-func (u *use) apps(all []App) []App {
-	return slices.DeleteFunc(slices.Clone(all), func(a App) bool { return !u.hasApp(a) })
+func (u *use) apps(all []declared.App) []declared.App {
+	return slices.DeleteFunc(slices.Clone(all), func(a declared.App) bool { return !u.hasApp(a) })
 }
 
 // findUses notes which stages name which services, and reports services that
 // would be a template and none.
 func (r *reader) findUses() {
 	r.uses = map[string]*use{}
-	for _, d := range r.declared {
-		for _, n := range d.services {
+	for _, d := range r.stages {
+		for _, n := range d.Services {
 			u := r.uses[n.Value]
 			if u == nil {
 				u = &use{}
@@ -267,7 +291,7 @@ func (r *reader) findUses() {
 			}
 			switch {
 			case d.Each && len(u.plain) > 0 || !d.Each && len(u.each) > 0:
-				r.list.Add(d.tree.Pos(n), "make two services of it: one can extend the other",
+				r.list.Add(d.Tree.Pos(n), "make two services of it: one can extend the other",
 					"service %s is named in a stage with each: apps, where it is a template, and in one without", n.Value)
 			case d.Each:
 				u.each = append(u.each, d)
@@ -282,7 +306,7 @@ func (r *reader) findUses() {
 // extends, of those that are only included as well.
 func (r *reader) section(section, key string) []placed {
 	var found []placed
-	for _, f := range slices.Concat(r.source.Files, r.source.Included) {
+	for _, f := range r.Files() {
 		for _, doc := range f.Docs {
 			_, all := trees.Get(doc, section)
 			if _, node := trees.Get(all, key); node != nil {

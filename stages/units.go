@@ -12,20 +12,21 @@ import (
 	"github.com/stagehand-dev/stagehand/compose/trees"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/stages/internal/declared"
 	"github.com/stagehand-dev/stagehand/stages/internal/nodes"
 )
 
 // instance is one container that the stack can make, and the stage that does.
 type instance struct {
 	name, template string
-	app            App
-	stage          *declared
+	app            declared.App
+	stage          *stage
 	service        types.ServiceConfig
 	node           *yaml.Node // where the stage names it
 }
 
 // instanceName is the name on the stack's network.
-func instanceName(app App, service string) string {
+func instanceName(app declared.App, service string) string {
 	if app.Name == "" {
 		return service
 	}
@@ -34,23 +35,23 @@ func instanceName(app App, service string) string {
 
 // expand makes each stage's units, and the services in them.
 func (r *reader) expand() {
-	for _, d := range r.declared {
-		for _, n := range d.services {
+	for _, d := range r.stages {
+		for _, n := range d.Services {
 			r.checkService(d, n)
 		}
-		for _, app := range d.apps {
-			if d.inline != nil {
-				d.Units = append(d.Units, Unit{App: app.Name})
+		for _, app := range d.Apps {
+			if d.Inline != nil {
+				d.units = append(d.units, Unit{App: app.Name})
 			}
-			for _, n := range d.services {
+			for _, n := range d.Services {
 				if r.instantiate(d, app, n) {
-					d.Units = append(d.Units, Unit{Service: instanceName(app, n.Value), App: app.Name})
+					d.units = append(d.units, Unit{Service: instanceName(app, n.Value), App: app.Name})
 				}
 			}
 		}
 	}
-	for _, d := range r.declared {
-		for _, u := range d.Units {
+	for _, d := range r.stages {
+		for _, u := range d.units {
 			if i := r.instances[u.Service]; i != nil {
 				r.specify(i)
 			}
@@ -59,9 +60,9 @@ func (r *reader) expand() {
 }
 
 // checkService reports a service that does not exist, or that the stage cannot have.
-func (r *reader) checkService(d *declared, n *yaml.Node) {
+func (r *reader) checkService(d *stage, n *yaml.Node) {
 	if known := r.serviceNames(); !slices.Contains(known, n.Value) {
-		r.list.Add(d.tree.Pos(n), problems.OneOf(n.Value, known), "there is no service %q", n.Value)
+		r.list.Add(d.Tree.Pos(n), problems.OneOf(n.Value, known), "there is no service %q", n.Value)
 	}
 }
 
@@ -105,7 +106,7 @@ func (r *reader) serviceNames() []string {
 
 // instantiate notes the service's instance; false where there is none, for a
 // reason that was reported or because its profile is not active.
-func (r *reader) instantiate(d *declared, app App, n *yaml.Node) bool {
+func (r *reader) instantiate(d *stage, app declared.App, n *yaml.Node) bool {
 	project := r.project(app)
 	if project == nil {
 		return false
@@ -124,7 +125,7 @@ func (r *reader) instantiate(d *declared, app App, n *yaml.Node) bool {
 	case other.template == i.template:
 		r.reportTwice(other, i)
 	default:
-		r.list.Add(d.tree.Pos(n), "rename one of them", "%s would be the name of two: of %s and of %s", name, describe(other), describe(i))
+		r.list.Add(d.Tree.Pos(n), "rename one of them", "%s would be the name of two: of %s and of %s", name, describe(other), describe(i))
 	}
 	return false
 }
@@ -139,18 +140,18 @@ func describe(i *instance) string {
 // reportTwice says why a service cannot stand in a second stage, or a second time in one.
 func (r *reader) reportTwice(first, second *instance) {
 	a, b := first.stage, second.stage
-	pos, service := b.tree.Pos(second.node), second.template
+	pos, service := b.Tree.Pos(second.node), second.template
 	switch {
 	case a == b:
 		r.list.Add(pos, "name it once", "stage %s names service %s twice", a.Name, service)
-	case a.Verb == Start && b.Verb == Await:
+	case a.verb() == Start && b.verb() == Await:
 		r.list.Add(pos, "await: {healthy: "+service+"} waits for what is started already", "service %s is started by stage %s and stays, so that awaiting its end never ends", service, a.Name)
-	case a.Verb == Await && b.Verb == Start:
+	case a.verb() == Await && b.verb() == Start:
 		r.list.Add(pos, "start it first, then await: {healthy: "+service+"}", "service %s is awaited by stage %s as a detector, which ends, and cannot be started too", service, a.Name)
-	case a.Verb == b.Verb:
-		r.list.Add(pos, "one container has one stage; for a second one make a service that extends it", "stage %s does %s %s already", a.Name, a.Verb, service)
+	case a.verb() == b.verb():
+		r.list.Add(pos, "one container has one stage; for a second one make a service that extends it", "stage %s does %s %s already", a.Name, a.verb(), service)
 	default:
-		r.list.Add(pos, "one container has one stage; for a second one make a service that extends it", "stage %s does %s %s already, so that this stage cannot %s it", a.Name, a.Verb, service, b.Verb)
+		r.list.Add(pos, "one container has one stage; for a second one make a service that extends it", "stage %s does %s %s already, so that this stage cannot %s it", a.Name, a.verb(), service, b.verb())
 	}
 }
 
@@ -159,7 +160,7 @@ func (r *reader) specify(i *instance) {
 	project := r.project(i.app)
 	id := r.identity(i)
 	spec := project.Spec(i.template, id, r.list)
-	if i.stage.helpers() {
+	if i.stage.Helpers() {
 		if policy := spec.Restart.Policy; policy == "always" || policy == "unless-stopped" {
 			r.list.Warn(r.source.At("services", i.template, "restart"), "retries: of the stage says how often a helper that failed is run again",
 				"restart: %s is left out: stage %s waits for the end of %s", policy, i.stage.Name, i.template)
@@ -179,7 +180,7 @@ func (r *reader) identity(i *instance) compose.Identity {
 	return compose.Identity{
 		Stack: r.stack.Name, Service: i.name, Template: i.template, App: i.app.Name, Number: 1,
 		Peer: func(service string) string {
-			for _, app := range []App{i.app, {}} {
+			for _, app := range []declared.App{i.app, {}} {
 				name := instanceName(app, service)
 				if peer := r.instances[name]; peer != nil && peer.template == service {
 					return r.project(peer.app).ContainerName(service, compose.Identity{
@@ -201,22 +202,22 @@ func mounts(s types.ServiceConfig, key string) bool {
 // checkExclusive checks the volumes that have one holder at a time, and finds
 // their names on the engine.
 func (r *reader) checkExclusive() {
-	for _, d := range r.declared {
-		if d.exclusive != nil && d.inline == nil {
+	for _, d := range r.stages {
+		if d.Exclusive != nil && d.Inline == nil {
 			r.findExclusive(d)
 		}
 	}
-	for i, d := range r.declared {
-		for j, other := range r.declared {
-			if d.Exclusive == "" || i == j || !r.ordered || r.precedes(d, other) || r.precedes(other, d) {
+	for i, d := range r.stages {
+		for j, other := range r.stages {
+			if d.exclusive == "" || i == j || !r.Ordered || r.precedes(d, other) || r.precedes(other, d) {
 				continue
 			}
-			key := d.exclusive.Value
-			if other.Exclusive == d.Exclusive && i < j {
+			key := d.Exclusive.Value
+			if other.exclusive == d.exclusive && i < j {
 				continue // reported at the later one
 			}
 			if holder := r.holder(other, key); holder != "" {
-				r.list.Add(d.tree.Pos(d.exclusive), "let one stage need the other",
+				r.list.Add(d.Tree.Pos(d.Exclusive), "let one stage need the other",
 					"volume %s has one holder at a time, but service %s of stage %s can run side by side with stage %s", key, holder, other.Name, d.Name)
 			}
 		}
@@ -224,8 +225,8 @@ func (r *reader) checkExclusive() {
 }
 
 // holder is a service of the stage that mounts the volume, "" if none does.
-func (r *reader) holder(d *declared, key string) string {
-	for _, u := range d.Units {
+func (r *reader) holder(d *stage, key string) string {
+	for _, u := range d.units {
 		if i := r.instances[u.Service]; i != nil && mounts(i.service, key) {
 			return i.name
 		}
@@ -233,37 +234,37 @@ func (r *reader) holder(d *declared, key string) string {
 	return ""
 }
 
-func (r *reader) findExclusive(d *declared) {
-	key := d.exclusive.Value
+func (r *reader) findExclusive(d *stage) {
+	key := d.Exclusive.Value
 	if r.plain != nil {
 		if _, ok := r.plain.Volumes[key]; !ok {
-			r.list.Add(d.tree.Pos(d.exclusive), problems.OneOf(key, sortedKeys(r.plain.Volumes)), "there is no volume %q", key)
+			r.list.Add(d.Tree.Pos(d.Exclusive), problems.OneOf(key, sortedKeys(r.plain.Volumes)), "there is no volume %q", key)
 			return
 		}
 	}
-	if d.Verb == Start && len(d.Units) > 1 {
-		r.list.Add(d.tree.Pos(d.exclusive), "run: is for helpers that hand the volume on when they end",
-			"the stage starts %d services that stay, but volume %s has one holder at a time", len(d.Units), key)
+	if d.verb() == Start && len(d.units) > 1 {
+		r.list.Add(d.Tree.Pos(d.Exclusive), "run: is for helpers that hand the volume on when they end",
+			"the stage starts %d services that stay, but volume %s has one holder at a time", len(d.units), key)
 	}
 	names := map[string]bool{}
-	for _, u := range d.Units {
+	for _, u := range d.units {
 		i := r.instances[u.Service]
 		if i == nil {
 			continue
 		}
 		if !mounts(i.service, key) {
-			r.list.Add(d.tree.Pos(d.exclusive), "volumes: [\""+key+":/data\"] in service "+i.template, "service %s does not mount volume %s for writing", i.template, key)
+			r.list.Add(d.Tree.Pos(d.Exclusive), "volumes: [\""+key+":/data\"] in service "+i.template, "service %s does not mount volume %s for writing", i.template, key)
 			return
 		}
 		names[r.project(i.app).Volume(key).Name] = true
 	}
 	if len(names) > 1 {
-		r.list.Add(d.tree.Pos(d.exclusive), "leave exclusive out: each app has a volume of its own", "volume %s is not the same for all apps: %s", key, strings.Join(sortedKeys(names), ", "))
+		r.list.Add(d.Tree.Pos(d.Exclusive), "leave exclusive out: each app has a volume of its own", "volume %s is not the same for all apps: %s", key, strings.Join(sortedKeys(names), ", "))
 	}
 	for _, name := range sortedKeys(names) {
-		d.Exclusive = name
+		d.exclusive = name
 	}
 	if len(names) == 0 && r.plain != nil {
-		d.Exclusive = r.plain.Volume(key).Name
+		d.exclusive = r.plain.Volume(key).Name
 	}
 }

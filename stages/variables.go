@@ -8,6 +8,7 @@ import (
 
 	"github.com/stagehand-dev/stagehand/compose/trees"
 	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/stages/internal/declared"
 	"github.com/stagehand-dev/stagehand/stages/internal/nodes"
 )
 
@@ -17,77 +18,12 @@ type placed struct {
 	node *yaml.Node
 }
 
-// findHanding notes the stages that can hand on values, those that run or
-// await containers, before any stage is read.
-func (r *reader) findHanding() {
-	r.handing = map[string]string{}
-	_, node := r.source.Own("stages")
-	for _, item := range nodes.Items(node) {
-		name, hands := "", false
-		for _, e := range trees.Entries(item) {
-			value := trees.Resolve(e.Value)
-			switch trees.Resolve(e.Key).Value {
-			case "name":
-				name = value.Value
-			case "run", "await":
-				hands = value.Kind != yaml.MappingNode
-			}
-		}
-		if hands && name != "" {
-			r.handing[upper(name)] = name
-		}
-	}
-}
-
-// handing stage of a variable <STAGE>_<KEY>, "" if it is not one. Of two
-// stages the one with the longer name counts; what is set in the environment is none.
-func (r *reader) handedBy(name string) string {
-	if _, set := r.environment(name); set {
-		return ""
-	}
-	for i := len(name) - 2; i > 0; i-- {
-		if name[i] == '_' && r.handing[name[:i]] != "" {
-			return r.handing[name[:i]]
-		}
-	}
-	return ""
-}
-
 // handedOn gives a value that is handed on at run time its marker.
 func (r *reader) handedOn(name string) (string, bool) {
-	if r.appName(name) || r.handedBy(name) == "" {
+	if r.AppName(name) || r.HandedBy(name) == "" {
 		return "", false
 	}
 	return HandedOpen + name + HandedClose, true
-}
-
-// appName tells whether the variable is one of the apps': not where the file has none, or
-// where the environment has the variable and no app the field.
-func (r *reader) appName(name string) bool {
-	if !r.hasApps || name != "APP" && !strings.HasPrefix(name, "APP_") {
-		return false
-	}
-	_, set := r.environment(name)
-	return r.fields[name] != "" || !set
-}
-
-// plainOnly reports variables of apps, and values handed on, in a part of
-// the stack file where they have no meaning; false where there are any.
-func (r *reader) plainOnly(tree nodes.Tree, node *yaml.Node, where string) bool {
-	ok := true
-	eachUse([]placed{{tree, node}}, func(pos problems.Pos, u nodes.Use) {
-		by := r.handedBy(u.Name)
-		switch {
-		case r.appName(u.Name) && !u.Soft:
-			r.list.Add(pos, "", "${%s} has no meaning in %s", u.Name, where)
-		case by != "" && !r.appName(u.Name):
-			r.list.Add(pos, "values are handed on to services, conditions and requests", "${%s}, handed on by stage %s, has no meaning in %s", u.Name, by, where)
-		default:
-			return
-		}
-		ok = false
-	})
-	return ok
 }
 
 // definition returns the nodes that make up a service: its own in all files,
@@ -131,9 +67,9 @@ func eachUse(all []placed, see func(pos problems.Pos, u nodes.Use)) {
 // mentionsApp tells whether a service cannot be read without an app.
 func (r *reader) mentionsApp(service string) bool {
 	found := false
-	if r.hasApps {
+	if r.HasApps {
 		eachUse(r.definition(service), func(_ problems.Pos, u nodes.Use) {
-			found = found || !u.Soft && r.appName(u.Name)
+			found = found || !u.Soft && r.AppName(u.Name)
 		})
 	}
 	return found
@@ -144,19 +80,19 @@ func (r *reader) mentionsApp(service string) bool {
 func (r *reader) checkVariables() {
 	for service, u := range r.uses {
 		definition := r.definition(service)
-		if len(u.plain) > 0 && r.hasApps {
+		if len(u.plain) > 0 && r.HasApps {
 			all := definition
 			if r.plain != nil {
 				all = append(slices.Clone(definition), r.objects(service)...)
 			}
 			eachUse(all, func(pos problems.Pos, v nodes.Use) {
-				if !v.Soft && r.appName(v.Name) {
+				if !v.Soft && r.AppName(v.Name) {
 					r.list.Add(pos, "give the stage "+u.plain[0].Name+" each: apps, or write what is meant", "service %s is not a template: ${%s} is only known where there is an app", service, v.Name)
 				}
 			})
 		}
 		if len(u.each) > 0 {
-			apps := u.apps(r.stack.Apps)
+			apps := u.apps(r.Apps)
 			eachUse(definition, func(pos problems.Pos, v nodes.Use) { r.checkAppVariable(pos, v, apps) })
 		}
 		for _, d := range slices.Concat(u.plain, u.each) {
@@ -188,13 +124,13 @@ func (r *reader) objects(service string) []placed {
 }
 
 // checkAppVariable reports ${APP_<FIELD>} where one of the apps lacks the field.
-func (r *reader) checkAppVariable(pos problems.Pos, v nodes.Use, apps []App) {
-	if v.Soft || !r.appName(v.Name) || v.Name == "APP" || len(r.stack.Apps) == 0 {
+func (r *reader) checkAppVariable(pos problems.Pos, v nodes.Use, apps []declared.App) {
+	if v.Soft || !r.AppName(v.Name) || v.Name == "APP" || len(r.Apps) == 0 {
 		return
 	}
-	if r.fields[v.Name] == "" {
+	if r.Fields[v.Name] == "" {
 		var known []string
-		for variable := range r.fields {
+		for variable := range r.Fields {
 			known = append(known, variable)
 		}
 		r.list.Add(pos, problems.OneOf(v.Name, append(known, "APP")), "${%s}: no app has such a field", v.Name)
@@ -202,24 +138,24 @@ func (r *reader) checkAppVariable(pos problems.Pos, v nodes.Use, apps []App) {
 	}
 	var lacking []string
 	for _, app := range apps {
-		if _, ok := r.appVariable(app, v.Name); !ok {
+		if _, ok := r.AppVariable(app, v.Name); !ok {
 			lacking = append(lacking, app.Name)
 		}
 	}
 	if len(lacking) > 0 {
-		r.list.Add(pos, "add the field, or a default: ${"+v.Name+":-…}", "${%s}: no field %s in %s", v.Name, r.fields[v.Name], strings.Join(lacking, ", "))
+		r.list.Add(pos, "add the field, or a default: ${"+v.Name+":-…}", "${%s}: no field %s in %s", v.Name, r.Fields[v.Name], strings.Join(lacking, ", "))
 	}
 }
 
 // checkHanded reports ${<STAGE>_<KEY>} where the stage that uses it does not
 // come after the one that hands it on, or would not find it: what a step
 // for an app hands on is that app's.
-func (r *reader) checkHanded(pos problems.Pos, v nodes.Use, d *declared, who string) {
-	by := r.byName[r.handedBy(v.Name)]
-	if by == nil || r.appName(v.Name) || !r.ordered {
+func (r *reader) checkHanded(pos problems.Pos, v nodes.Use, d *stage, who string) {
+	by := r.ByName[r.HandedBy(v.Name)]
+	if by == nil || r.AppName(v.Name) || !r.Ordered {
 		return
 	}
-	if !r.precedes(by, d) {
+	if !r.Precedes(by, d.Stage) {
 		r.list.Add(pos, "let stage "+d.Name+" need stage "+by.Name+", or set the variable in the environment: then it is not looked for in stages",
 			"${%s} is handed on by stage %s, and %s of stage %s does not come after it", v.Name, by.Name, who, d.Name)
 		return
@@ -228,8 +164,8 @@ func (r *reader) checkHanded(pos problems.Pos, v nodes.Use, d *declared, who str
 		return
 	}
 	var lacking []string
-	for _, app := range d.apps {
-		if !slices.ContainsFunc(by.apps, func(a App) bool { return a.Name == app.Name }) {
+	for _, app := range d.Apps {
+		if !slices.ContainsFunc(by.Apps, func(a declared.App) bool { return a.Name == app.Name }) {
 			lacking = append(lacking, app.Name)
 		}
 	}
@@ -247,16 +183,16 @@ func (r *reader) checkHanded(pos problems.Pos, v nodes.Use, d *declared, who str
 var late = []string{"body", "headers", "command", "query", "equals", "path"}
 
 // checkUnit checks the variables of a condition or request, which is made anew for each app.
-func (r *reader) checkUnit(d *declared, key string, node *yaml.Node) {
+func (r *reader) checkUnit(d *stage, key string, node *yaml.Node) {
 	nodes.WalkKeys(node, func(path []string, n *yaml.Node) {
 		for _, u := range nodes.Uses(n.Value) {
-			pos := d.tree.PosOf(n, u.Text)
-			switch by := r.handedBy(u.Name); {
-			case r.appName(u.Name) && d.Each:
-				r.checkAppVariable(pos, u, d.apps)
-			case r.appName(u.Name) && !u.Soft:
+			pos := d.Tree.PosOf(n, u.Text)
+			switch by := r.HandedBy(u.Name); {
+			case r.AppName(u.Name) && d.Each:
+				r.checkAppVariable(pos, u, d.Apps)
+			case r.AppName(u.Name) && !u.Soft:
 				r.list.Add(pos, "each: apps", "${%s} is only known where there is an app: stage %s has no each: apps", u.Name, d.Name)
-			case by == "" || r.appName(u.Name):
+			case by == "" || r.AppName(u.Name):
 			case key == "proof":
 				r.list.Add(pos, "", "${%s} is handed on by stage %s, and a proof is looked at before anything runs", u.Name, by)
 			case !slices.ContainsFunc(path, func(k string) bool { return slices.Contains(late, k) }):

@@ -8,6 +8,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/stagehand-dev/stagehand/compose/trees"
+	"github.com/stagehand-dev/stagehand/problems"
 )
 
 // Use is one place of a text where a variable stands.
@@ -64,6 +65,15 @@ func identifier(s string) string {
 		}
 	}
 	return s
+}
+
+// EachUse shows every variable below n to see, with its place.
+func (t Tree) EachUse(n *yaml.Node, see func(pos problems.Pos, u Use)) {
+	Walk(n, func(n *yaml.Node) {
+		for _, u := range Uses(n.Value) {
+			see(t.PosOf(n, u.Text), u)
+		}
+	})
 }
 
 // Lookup gives a variable's value.

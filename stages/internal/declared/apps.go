@@ -1,4 +1,4 @@
-package stages
+package declared
 
 import (
 	"regexp"
@@ -12,27 +12,34 @@ import (
 	"github.com/stagehand-dev/stagehand/stages/internal/nodes"
 )
 
+// App is one of apps:.
+type App struct {
+	Name   string
+	Fields map[string]string // as text, by the file's own key
+	Pos    problems.Pos
+}
+
 var fieldName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
 // readApps reads apps: a mapping of name → fields, whose values are single
 // texts, numbers or booleans. Variables in them come from the environment.
-func (r *reader) readApps() {
-	file, node := r.source.Own("apps")
-	r.fields = map[string]string{}
+func (f *File) readApps() {
+	file, node := f.source.Own("apps")
+	f.Fields = map[string]string{}
 	if node == nil {
 		return
 	}
-	r.hasApps = true
-	tree := r.tree(file)
+	f.HasApps = true
+	tree := f.Tree(file)
 	if nodes.IsNull(node) {
 		return
 	}
 	const shape = "apps: {hivemind: {image: demo/hivemind, port: 8081}}"
 	if trees.Resolve(node).Kind != yaml.MappingNode {
-		r.list.Add(tree.Pos(node), shape, "apps must be a mapping of names to fields, not %s", nodes.Kind(node))
+		f.list.Add(tree.Pos(node), shape, "apps must be a mapping of names to fields, not %s", nodes.Kind(node))
 		return
 	}
-	r.plainOnly(tree, node, "the fields of apps")
+	f.plainOnly(tree, node, "the fields of apps")
 	for _, e := range trees.Entries(node) {
 		key := trees.Resolve(e.Key)
 		if !tree.Label(key, "an app") {
@@ -40,32 +47,32 @@ func (r *reader) readApps() {
 		}
 		app := App{Name: key.Value, Fields: map[string]string{}, Pos: tree.Pos(key)}
 		if value := trees.Resolve(e.Value); value.Kind != yaml.MappingNode && !nodes.IsNull(value) {
-			r.list.Add(tree.Pos(value), shape, "the fields of app %s must be a mapping, not %s", app.Name, nodes.Kind(value))
+			f.list.Add(tree.Pos(value), shape, "the fields of app %s must be a mapping, not %s", app.Name, nodes.Kind(value))
 			continue
 		}
-		fields, _ := tree.Interpolate(e.Value, r.environment)
-		r.readFields(tree, &app, fields)
-		r.stack.Apps = append(r.stack.Apps, app)
+		fields, _ := tree.Interpolate(e.Value, f.Environment)
+		f.readFields(tree, &app, fields)
+		f.Apps = append(f.Apps, app)
 	}
 }
 
-func (r *reader) readFields(tree nodes.Tree, app *App, node *yaml.Node) {
+func (f *File) readFields(tree nodes.Tree, app *App, node *yaml.Node) {
 	for _, e := range trees.Entries(node) {
 		key, value := trees.Resolve(e.Key), trees.Resolve(e.Value)
 		name := key.Value
 		variable := "APP_" + upper(name)
-		switch other := r.fields[variable]; {
+		switch other := f.Fields[variable]; {
 		case !fieldName.MatchString(name):
-			r.list.Add(tree.Pos(key), "letters, digits, _ and -: ${APP_<FIELD>} is named after it", "a field cannot be named %q", name)
+			f.list.Add(tree.Pos(key), "letters, digits, _ and -: ${APP_<FIELD>} is named after it", "a field cannot be named %q", name)
 			continue
 		case other != "" && other != name:
-			r.list.Add(tree.Pos(key), "rename one of them", "the fields %s and %s are both ${%s}", other, name, variable)
+			f.list.Add(tree.Pos(key), "rename one of them", "the fields %s and %s are both ${%s}", other, name, variable)
 			continue
 		case value.Kind != yaml.ScalarNode:
-			r.list.Add(tree.Pos(value), "a text, a number or a boolean: a field is one variable, ${"+variable+"}", "the field %s of app %s cannot be %s", name, app.Name, nodes.Kind(value))
+			f.list.Add(tree.Pos(value), "a text, a number or a boolean: a field is one variable, ${"+variable+"}", "the field %s of app %s cannot be %s", name, app.Name, nodes.Kind(value))
 			continue
 		}
-		r.fields[variable] = name
+		f.Fields[variable] = name
 		if !nodes.IsNull(value) {
 			app.Fields[name] = value.Value
 		}
@@ -76,20 +83,20 @@ func (r *reader) readFields(tree nodes.Tree, app *App, node *yaml.Node) {
 func upper(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }
 
 // fieldNames are the fields that at least one app has.
-func (r *reader) fieldNames() []string {
+func (f *File) fieldNames() []string {
 	var names []string
-	for _, name := range r.fields {
+	for _, name := range f.Fields {
 		names = append(names, name)
 	}
 	return names
 }
 
-// variables are the app's own: APP and APP_<FIELD>.
-func (r *reader) appVariable(app App, name string) (string, bool) {
+// AppVariable gives the app's own: APP and APP_<FIELD>.
+func (f *File) AppVariable(app App, name string) (string, bool) {
 	if name == "APP" {
 		return app.Name, true
 	}
-	field, known := r.fields[name]
+	field, known := f.Fields[name]
 	if !known {
 		return "", false
 	}
@@ -106,34 +113,34 @@ type filter struct {
 
 var no = []string{"", "false", "0", "no", "off", "null", "~"}
 
-func (f filter) holds(app App) bool {
-	if f.field == "" {
+func (w filter) holds(app App) bool {
+	if w.field == "" {
 		return true
 	}
-	truthy := !slices.Contains(no, strings.ToLower(app.Fields[f.field]))
-	return truthy != f.negate
+	truthy := !slices.Contains(no, strings.ToLower(app.Fields[w.field]))
+	return truthy != w.negate
 }
 
 // readFilter reads where: and checks that some app has the field. With no
 // apps there is nothing to check against.
-func (r *reader) readFilter(tree nodes.Tree, node *yaml.Node) filter {
+func (f *File) readFilter(tree nodes.Tree, node *yaml.Node) filter {
 	const expected = `a field of the apps: where: indexes, or where: "!indexes" for those without`
 	if n := trees.Resolve(node); n.Kind == yaml.ScalarNode && n.Value == "" && strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") {
-		r.list.Add(tree.Pos(n), "put it in quotes: where: \""+n.Tag+"\"", "YAML reads %s as a tag, not as a text", n.Tag)
+		f.list.Add(tree.Pos(n), "put it in quotes: where: \""+n.Tag+"\"", "YAML reads %s as a tag, not as a text", n.Tag)
 		return filter{}
 	}
 	text, ok := tree.Text(node, "where", expected)
 	if !ok {
 		return filter{}
 	}
-	f := filter{field: strings.TrimSpace(strings.TrimPrefix(text, "!")), negate: strings.HasPrefix(text, "!")}
-	if !fieldName.MatchString(f.field) {
-		r.list.Add(tree.Pos(node), expected, "where cannot be %q", text)
+	w := filter{field: strings.TrimSpace(strings.TrimPrefix(text, "!")), negate: strings.HasPrefix(text, "!")}
+	if !fieldName.MatchString(w.field) {
+		f.list.Add(tree.Pos(node), expected, "where cannot be %q", text)
 		return filter{}
 	}
-	if len(r.stack.Apps) > 0 && !slices.Contains(r.fieldNames(), f.field) {
-		r.list.Add(tree.Pos(node), problems.OneOf(f.field, r.fieldNames()), "no app has a field %q", f.field)
+	if len(f.Apps) > 0 && !slices.Contains(f.fieldNames(), w.field) {
+		f.list.Add(tree.Pos(node), problems.OneOf(w.field, f.fieldNames()), "no app has a field %q", w.field)
 		return filter{}
 	}
-	return f
+	return w
 }

@@ -1,0 +1,70 @@
+// Package declared reads the keys of a stack file that are ours, apps, stages
+// and on_failure, as they stand there: each with its place and checked by itself, the
+// stages brought into an order. What they mean for services it does not know.
+package declared
+
+import (
+	"slices"
+
+	"github.com/stagehand-dev/stagehand/compose"
+	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/stages/internal/nodes"
+)
+
+// File is what the stack's files say by our keys.
+type File struct {
+	// OnFailure is keep or down.
+	OnFailure string
+	// HasApps is true where there is apps:, with apps or without.
+	HasApps bool
+	Apps    []App
+	// Fields are the apps' fields by their variables: APP_PORT → port.
+	Fields map[string]string
+	// Explicit is true where the files have stages:.
+	Explicit bool
+	// Stages are in the file's order; after Order in one in which each stands
+	// behind what it needs.
+	Stages []*Stage
+	ByName map[string]*Stage
+	// Ordered is true once that order is known: not when there are cycles.
+	Ordered bool
+
+	source *compose.Source
+	list   *problems.List
+	// handing are the names of the stages that can hand on values, by what
+	// their variables begin with: SETUP_DB → setup-db.
+	handing map[string]string
+}
+
+// Read reads the keys. Everything wrong is reported to list.
+func Read(source *compose.Source, list *problems.List) *File {
+	f := &File{OnFailure: "keep", source: source, list: list, ByName: map[string]*Stage{}}
+	if file, node := source.Own("on_failure"); node != nil {
+		if policy := f.Tree(file).Choice(node, "on_failure", "keep", "down"); policy != "" {
+			f.OnFailure = policy
+		}
+	}
+	f.findHanding()
+	f.readApps()
+	f.readStages()
+	return f
+}
+
+// Files are all that were read, included ones too.
+func (f *File) Files() []*compose.File { return slices.Concat(f.source.Files, f.source.Included) }
+
+// Tree is the file of that name, as problems carry it.
+func (f *File) Tree(file string) nodes.Tree {
+	for _, other := range f.Files() {
+		if other.Name == file {
+			return nodes.New(file, other.Text, f.list)
+		}
+	}
+	return nodes.Tree{File: file, List: f.list}
+}
+
+// Environment is what variables stand for in our own keys.
+func (f *File) Environment(name string) (string, bool) {
+	value, ok := f.source.Env[name]
+	return value, ok
+}
