@@ -23,7 +23,7 @@ get() {
   exec 3<&-
 }
 
-# shown PATH-OF-URL prints an address and the beginning of its answer.
+# shown URL prints an address and the beginning of its answer.
 shown() {
   local body
   body=$(get "$1") || {
@@ -37,11 +37,11 @@ scripts/engine.sh
 make --no-print-directory --silent build
 scripts/images.sh
 
-"$stagehand" up -f "$stack"
+"$stagehand" up --file "$stack"
 
 echo
 echo "Running:"
-"$stagehand" ps -f "$stack"
+"$stagehand" ps --file "$stack"
 echo
 echo "The APIs, on tables in PostgreSQL:"
 shown http://127.0.0.1:8081/posts
@@ -49,4 +49,6 @@ shown http://127.0.0.1:8082/balances
 shown http://127.0.0.1:8083/blocks
 for port in 8081 8082 8083; do shown "http://127.0.0.1:$port/status"; done
 echo
-echo "Logs: $stagehand logs -f $stack     Stop: $stagehand down -f $stack     with all data: $stagehand down --volumes -f $stack"
+echo "Logs:                $stagehand logs --file $stack"
+echo "Stop:                $stagehand down --file $stack"
+echo "Stop, data and all:  $stagehand down --volumes --file $stack"
