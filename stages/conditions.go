@@ -95,7 +95,7 @@ func (r *reader) scope(d *stage, u *Unit, app declared.App, key string, node *ya
 		if i := r.instances[own]; i != nil && i.template == name {
 			return own
 		}
-		return name
+		return shortened(name)
 	}
 	return &waiters.Scope{
 		File: d.Tree.File, Problems: r.list, Resolve: resolve,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -41,6 +42,7 @@ func Load(ctx context.Context, o compose.Options) (*Stack, error) {
 // withoutEchoes is the list without warnings that say no more than a problem
 // in the same place, or that a variable is not set which has its value from an
 // app or a stage: the services are read before it is known which of them are templates.
+// Marks of handed-on values are shown as the user wrote them.
 func (r *reader) withoutEchoes() *problems.List {
 	list, known := &problems.List{}, map[problems.Pos]bool{}
 	for _, f := range r.Files() {
@@ -56,11 +58,13 @@ func (r *reader) withoutEchoes() *problems.List {
 	for _, p := range r.list.All() {
 		known[p.Pos] = known[p.Pos] || !p.Warning
 	}
+	written := strings.NewReplacer(HandedOpen, "${", HandedClose, "}")
 	for _, p := range r.list.All() {
+		message := written.Replace(p.Message)
 		if !p.Warning {
-			list.Add(p.Pos, p.Expected, "%s", p.Message)
+			list.Add(p.Pos, written.Replace(p.Expected), "%s", message)
 		} else if !known[p.Pos] {
-			list.Warn(p.Pos, p.Expected, "%s", p.Message)
+			list.Warn(p.Pos, written.Replace(p.Expected), "%s", message)
 		}
 	}
 	return list

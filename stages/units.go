@@ -25,12 +25,23 @@ type instance struct {
 	node           *yaml.Node // where the stage names it
 }
 
-// instanceName is the name on the stack's network.
+// longest name that a DNS server answers for. Source: RFC 1035, section 2.3.4.
+const longest = 63
+
+// instanceName is the name on the stack's network: APP-SERVICE, hashed where
+// it would be too long for one.
 func instanceName(app declared.App, service string) string {
 	if app.Name == "" {
 		return service
 	}
-	return app.Name + "-" + service
+	return shortened(app.Name + "-" + service)
+}
+
+func shortened(name string) string {
+	if len(name) > longest {
+		return containers.Name(name)
+	}
+	return name
 }
 
 // expand makes each stage's units, and the services in them.
