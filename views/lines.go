@@ -64,7 +64,11 @@ func (l *Lines) Emit(_ context.Context, e events.Event) error {
 	}
 	switch e.Kind {
 	case events.RunStarted:
-		l.line(e.Time, e.Stack, "run", fmt.Sprintf("%s: %s", e.Run, counts(e.Plan)))
+		what := counts(e.Plan)
+		if len(e.Plan) == 0 && e.Verb != "" {
+			what = e.Verb
+		}
+		l.line(e.Time, e.Stack, "run", e.Run+": "+what)
 	case events.RunEnded:
 		l.summary(e)
 	case events.RunInterrupted:
@@ -194,7 +198,7 @@ func (l *Lines) beat(every time.Duration) {
 func (l *Lines) line(at time.Time, subject, word, detail string) {
 	l.width = max(l.width, utf8.RuneCountInString(subject))
 	pad := strings.Repeat(" ", l.width-utf8.RuneCountInString(subject))
-	l.print(strings.TrimRight(fmt.Sprintf("%8s  %s%s  %-9s  %s", clock(at.Sub(l.started)), subject, pad, word, clean(detail)), " "))
+	l.print(strings.TrimRight(fmt.Sprintf("%8s  %s%s  %-9s  %s", clock(at.Sub(l.started)), subject, pad, word, Clean(detail)), " "))
 }
 
 func (l *Lines) print(text string) {
@@ -209,7 +213,7 @@ func (l *Lines) output(logs []string, most int) {
 		logs = logs[left:]
 	}
 	for _, text := range logs {
-		l.print(strings.TrimRight("            | "+clean(text), " "))
+		l.print(strings.TrimRight("            | "+Clean(text), " "))
 	}
 }
 

@@ -145,7 +145,7 @@ func (r Report) Table(now time.Time) string {
 	default:
 		fmt.Fprintf(&b, "%s: run %s %s %s ago, after %s\n", r.Stack, r.Run, verdictWord(r.Verdict), duration(now.Sub(r.Ended)), duration(r.Ended.Sub(r.Started)))
 		if r.Error != "" {
-			fmt.Fprintf(&b, "  %s\n", clean(r.Error))
+			fmt.Fprintf(&b, "  %s\n", Clean(r.Error))
 		}
 		b.WriteByte('\n')
 	}
@@ -155,7 +155,7 @@ func (r Report) Table(now time.Time) string {
 	}
 	b.WriteString(Table(rows))
 	if r.Unobserved != "" {
-		fmt.Fprintf(&b, "\ncontainers are not shown: %s\n", clean(r.Unobserved))
+		fmt.Fprintf(&b, "\ncontainers are not shown: %s\n", Clean(r.Unobserved))
 	}
 	return b.String()
 }
@@ -183,7 +183,7 @@ func (s StepStatus) row(r Report, now time.Time) []string {
 	if s.Attempt > 1 {
 		detail = joined(", ", detail, fmt.Sprintf("attempt %d", s.Attempt))
 	}
-	return []string{s.Step, strings.ReplaceAll(s.State, "_", " "), took, container, clean(detail)}
+	return []string{s.Step, strings.ReplaceAll(s.State, "_", " "), took, container, Clean(detail)}
 }
 
 func verdictWord(v events.Verdict) string {

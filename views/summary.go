@@ -21,7 +21,7 @@ func (l *Lines) summary(e events.Event) {
 	}
 	l.print(head)
 	if e.Error != "" {
-		l.print("  " + clean(e.Error))
+		l.print("  " + Clean(e.Error))
 	}
 	blamed := l.blame()
 	for _, f := range l.failures {
@@ -49,7 +49,7 @@ func (l *Lines) failure(f events.Event, missed []string) {
 	if f.Outcome == events.TimedOut {
 		word = "timed out"
 	}
-	l.print(fmt.Sprintf("\n  %s %s: %s", f.Step, word, clean(how(f))))
+	l.print(fmt.Sprintf("\n  %s %s: %s", f.Step, word, Clean(how(f))))
 	var where []string
 	for _, pair := range [][2]string{{"app", f.App}, {"service", f.Service}, {"container", f.Container}, {"", attempt(f)}} {
 		if pair[1] != "" {
@@ -100,6 +100,10 @@ func (l *Lines) next(e events.Event) {
 		return
 	}
 	l.print("")
+	if e.Verb == "down" {
+		l.print("  What is not removed yet stays as it is. Once the cause is gone: stagehand -p " + e.Stack + " down")
+		return
+	}
 	if e.Cause != "" {
 		l.print("  " + e.Cause)
 	} else {

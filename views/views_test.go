@@ -365,7 +365,7 @@ b-setup  b    exited (3), helper  -         -                              x
 // What a container prints must neither move the cursor nor break the line.
 func TestClean(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		got := clean(string(rapid.SliceOf(rapid.Byte()).Draw(t, "text")))
+		got := Clean(string(rapid.SliceOf(rapid.Byte()).Draw(t, "text")))
 		if strings.ContainsAny(got, "\n\r\x1b\x00\x07\u009b") {
 			t.Errorf("%q", got)
 		}

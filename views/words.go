@@ -102,9 +102,9 @@ func number(x float64) string {
 	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", x), "0"), ".")
 }
 
-// clean makes text safe to print on one line of a terminal: what a container
+// Clean makes text safe to print on one line of a terminal: what a container
 // printed must not move the cursor or change the colours.
-func clean(text string) string {
+func Clean(text string) string {
 	if utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl) {
 		return text
 	}

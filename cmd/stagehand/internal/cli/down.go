@@ -2,15 +2,11 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/runner"
-	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/views"
 )
 
@@ -39,67 +35,16 @@ func (in *invocation) runDown(ctx context.Context, volumes bool) (err error) {
 		return err
 	}
 	defer w.close(&err)
-	info, err := w.engine.Info(ctx)
-	if err != nil {
-		return ofEngine(err)
-	}
 	var view events.Sink = &views.Lines{W: in.Stdout}
 	if in.flags.json {
 		view = views.JSON{W: in.Stdout}
 	}
-	sink := &framed{to: &views.Fan{Keep: w.ledger, Show: []events.Sink{view}}, run: events.Event{
-		V: events.Version, Run: runID(), Stack: name, Engine: info.ID, Cause: "down",
-	}}
-	err = sink.frame(ctx, func() error { return in.takeDown(ctx, w, sink, name, stack, volumes) })
+	fan := &views.Fan{Keep: w.ledger, Show: []events.Sink{view}}
+	err = runner.Down(ctx, runner.DownOptions{
+		Stack: name, Engine: w.engine, Sink: fan, Ledger: w.ledger, Run: runID(), Volumes: volumes, Order: stack,
+	})
 	if ctx.Err() != nil {
 		in.say("what is not removed yet stays as it is; stagehand -p %s down goes on", name)
 	}
 	return ofEngine(err)
-}
-
-func (in *invocation) takeDown(ctx context.Context, w *workshop, sink *framed, name string, stack *stages.Stack, volumes bool) error {
-	return runner.Down(ctx, runner.DownOptions{
-		Stack: name, Engine: w.engine, Sink: sink, Ledger: w.ledger, Run: sink.run.Run, Volumes: volumes, Order: stack,
-	})
-}
-
-// framed puts a beginning and an end around the events of a down, so that the ledger knows it as a
-// run like any other.
-type framed struct {
-	to  events.Sink
-	run events.Event // what all have in common
-	seq int64
-}
-
-func (f *framed) Emit(ctx context.Context, e events.Event) error {
-	f.seq++
-	e.Seq = f.seq
-	return f.to.Emit(ctx, e)
-}
-
-func (f *framed) mark(ctx context.Context, change func(*events.Event)) error {
-	e := f.run
-	e.Time = time.Now().UTC()
-	change(&e)
-	if err := f.Emit(ctx, e); err != nil {
-		return fmt.Errorf("%w: %w", runner.ErrLedger, err)
-	}
-	return nil
-}
-
-func (f *framed) frame(ctx context.Context, work func() error) error {
-	began := time.Now()
-	if err := f.mark(ctx, func(e *events.Event) { e.Kind = events.RunStarted }); err != nil {
-		return err
-	}
-	err := work()
-	return errors.Join(err, f.mark(context.WithoutCancel(ctx), func(e *events.Event) {
-		e.Kind, e.Elapsed, e.Verdict = events.RunEnded, time.Since(began), events.VerdictDone
-		switch {
-		case ctx.Err() != nil:
-			e.Verdict = events.VerdictInterrupted
-		case err != nil:
-			e.Verdict, e.Error = events.VerdictFailed, err.Error()
-		}
-	}))
 }

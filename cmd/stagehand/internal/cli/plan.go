@@ -8,6 +8,7 @@ import (
 
 	"github.com/stagehand-dev/stagehand/runner"
 	"github.com/stagehand-dev/stagehand/views"
+	sequence "github.com/stagehand-dev/stagehand/views/mermaid"
 )
 
 func (in *invocation) plan() *cobra.Command {
@@ -44,7 +45,7 @@ func (in *invocation) runPlan(ctx context.Context, mermaid bool) (err error) {
 	}
 	text := p.String()
 	if mermaid {
-		text = views.Mermaid(p)
+		text = sequence.Draw(p)
 	}
 	_, err = io.WriteString(in.Stdout, text)
 	return err

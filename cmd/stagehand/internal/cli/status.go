@@ -75,7 +75,7 @@ func latestUp(ctx context.Context, l *ledger.Ledger, stack string) ([]events.Eve
 		if err != nil {
 			return nil, err
 		}
-		if len(all) > 0 && all[0].Cause != "down" {
+		if len(all) > 0 && all[0].Verb != "down" {
 			return all, nil
 		}
 	}

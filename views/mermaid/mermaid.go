@@ -1,4 +1,5 @@
-package views
+// Package mermaid draws a plan as a sequence diagram in Mermaid's language.
+package mermaid
 
 import (
 	"cmp"
@@ -7,12 +8,13 @@ import (
 
 	"github.com/stagehand-dev/stagehand/plan"
 	"github.com/stagehand-dev/stagehand/stages"
+	"github.com/stagehand-dev/stagehand/views"
 )
 
-// Mermaid draws the plan as a sequence diagram: what is there already stands
+// Draw draws the plan as a sequence diagram: what is there already stands
 // at the top, helpers are created and destroyed where their step is, services
 // are created and stay; a box holds each stage, its steps side by side in a par block.
-func Mermaid(p *plan.Plan) string {
+func Draw(p *plan.Plan) string {
 	d := &diagram{plan: p, there: map[string]string{}}
 	d.add("sequenceDiagram")
 	d.add("    title %s", text(p.Stack))
@@ -166,4 +168,4 @@ func heading(s *plan.Stage) string {
 // there, "<" would be HTML, and a line break ends the statement.
 var textReplacer = strings.NewReplacer("#", "#35;", ";", "#59;", "<", "#lt;", ">", "#gt;", "%%", "#37;#37;", "\n", " ", "\r", " ", "\t", " ")
 
-func text(s string) string { return textReplacer.Replace(clean(s)) }
+func text(s string) string { return textReplacer.Replace(views.Clean(s)) }

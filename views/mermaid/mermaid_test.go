@@ -1,4 +1,4 @@
-package views
+package mermaid
 
 import (
 	"context"
@@ -119,7 +119,7 @@ func TestMermaid(t *testing.T) {
         runner->>runner: sends PUT http://haf:1/x (never ran)
     end
 `
-	if diff := cmp.Diff(want, Mermaid(hafPlan())); diff != "" {
+	if diff := cmp.Diff(want, Draw(hafPlan())); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -130,8 +130,8 @@ func TestMermaid(t *testing.T) {
 func TestMermaidRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := anyPlan(t)
-		if err := mermaidRules(Mermaid(p)); err != nil {
-			t.Fatalf("%v in\n%s", err, Mermaid(p))
+		if err := mermaidRules(Draw(p)); err != nil {
+			t.Fatalf("%v in\n%s", err, Draw(p))
 		}
 	})
 }
@@ -218,7 +218,7 @@ func mermaidRules(diagram string) error {
 func TestMermaidRenders(t *testing.T) {
 	script := os.Getenv("MERMAID_JS")
 	if script == "" {
-		script = filepath.Join("..", ".cache", "mermaid", "node_modules", "mermaid", "dist", "mermaid.min.js")
+		script = filepath.Join("..", "..", ".cache", "mermaid", "node_modules", "mermaid", "dist", "mermaid.min.js")
 	}
 	script, err := filepath.Abs(script)
 	if err != nil {
@@ -241,8 +241,8 @@ func TestMermaidRenders(t *testing.T) {
 		diagram string
 		valid   bool
 	}{
-		"a whole plan":  {Mermaid(hafPlan()), true},
-		"an empty plan": {Mermaid(&plan.Plan{Stack: "x"}), true},
+		"a whole plan":  {Draw(hafPlan()), true},
+		"an empty plan": {Draw(&plan.Plan{Stack: "x"}), true},
 		// Shows that the check can fail.
 		"a creation without a message": {"sequenceDiagram\n actor a\n create participant b\n a->>a: x", false},
 	} {
