@@ -33,6 +33,8 @@ type diagnosis struct {
 	only   func(string) bool
 	list   *problems.List
 	faults []fault
+	// told are the services of which something was said already.
+	told map[string]bool
 }
 
 // fault is a place that is wrong.
@@ -43,6 +45,7 @@ type fault struct {
 }
 
 func (d *diagnosis) run(cause error) {
+	d.told = map[string]bool{}
 	for _, f := range d.source.all() {
 		for i := range f.Docs {
 			d.shape(f, i)
@@ -59,34 +62,73 @@ func (d *diagnosis) run(cause error) {
 		d.meaning(project)
 		_, err = d.source.compose(d.ctx, d.source.configs(d.only, d.sound), d.env, true)
 	}
-	if err == nil || d.list.Err() != nil || errors.Is(cause, errBroken) || d.ctx.Err() != nil {
+	if d.apart() {
+		for _, f := range d.source.Included {
+			d.byItself(f)
+		}
+	}
+	if err != nil && d.ctx.Err() == nil {
+		d.rest(cause)
+	}
+}
+
+// apart tells whether the included files have to be looked at by themselves,
+// because one of them has faults.
+func (d *diagnosis) apart() bool {
+	return d.source.broken || slices.ContainsFunc(d.faults, func(x fault) bool { return x.file.role == included })
+}
+
+// byItself checks the services of an included file without the rest.
+func (d *diagnosis) byItself(f *File) {
+	if f.role != included {
 		return
 	}
-	d.rest(cause)
+	env := maps.Clone(f.env)
+	maps.Copy(env, d.env)
+	for i := range f.models {
+		model := reduced(f.models[i], d.only)
+		d.sound(f, i, model)
+		project, err := d.source.compose(d.ctx, []config{{file: f, model: model}}, env, false, func(o *loader.Options) {
+			o.SkipInclude, o.SkipExtends, o.SkipResolveEnvironment = true, true, true
+		})
+		if err == nil {
+			d.meaning(project)
+		}
+	}
 }
 
 // rest is for what only compose-go knows to be wrong: it is asked about one
-// service after the other, since of several mistakes it names any.
+// service after the other, since of several mistakes it names any, and of
+// services that have no other fault.
 func (d *diagnosis) rest(cause error) {
 	if cause.Error() == "empty compose file" {
 		d.list.Add(problems.Pos{File: d.source.Files[0].Name}, "expected services:", "the file is empty")
 		return
 	}
 	for _, name := range d.source.declared("services") {
-		if d.only != nil && !d.only(name) {
+		if d.only != nil && !d.only(name) || d.told[name] || d.wrongIn("services", name) {
 			continue
 		}
-		one := d.source.configs(func(n string) bool { return n == name }, nil)
-		if _, err := d.source.compose(d.ctx, one, d.env, true); err != nil && d.ctx.Err() == nil {
+		one := d.source.configs(func(n string) bool { return n == name }, d.sound)
+		_, err := d.source.compose(d.ctx, one, d.env, true)
+		if err == nil || d.ctx.Err() != nil || d.list.Err() != nil && checked.MatchString(err.Error()) {
+			continue
+		}
+		if m := err.Error(); strings.Contains(m, "services."+name) || strings.Contains(m, "service "+name+" ") || strings.Contains(m, strconv.Quote(name)) {
 			d.list.Add(d.nearest(err), "", "%s", words(err))
 		}
 	}
-	if d.list.Err() == nil {
+	if d.list.Err() == nil && !errors.Is(cause, errBroken) {
 		d.list.Add(d.nearest(cause), "", "%s", words(cause))
 	}
 }
 
-// report adds a problem, and remembers the place as wrong.
+// checked is what meaning looks at itself: what compose-go still says of it
+// follows from what has been taken out.
+var checked = regexp.MustCompile("refers to undefined|depends on undefined|neither an image|dependency cycle|`network_mode` and|" +
+	"not found|healthcheck.test must|already mounted|must declare either|[Cc]ircular reference")
+
+// report adds a problem and remembers the place as wrong.
 func (d *diagnosis) report(f *File, doc int, path []string, key bool, expected, format string, args ...any) {
 	d.faults = append(d.faults, fault{f, doc, path})
 	keyNode, value, depth := trees.Find(f.Docs[doc], path...)
@@ -435,7 +477,7 @@ func (d *diagnosis) sound(f *File, doc int, model map[string]any) {
 	for _, x := range d.below(f, doc, nil) {
 		remove(model, x)
 	}
-	if d.source.broken || slices.ContainsFunc(d.faults, func(x fault) bool { return x.file.role == included }) {
+	if d.apart() {
 		delete(model, "include")
 	}
 }

@@ -51,7 +51,12 @@ func (s *Source) Load(ctx context.Context, vars func(name string) (string, bool)
 	for _, f := range s.Files {
 		p.specs.Files = append(p.specs.Files, f.Path)
 	}
-	p.specs.Check(list)
+	var last problems.List
+	p.specs.Check(&last)
+	list.Merge(&last)
+	if last.Err() != nil {
+		return nil
+	}
 	return p
 }
 

@@ -88,6 +88,7 @@ func (d *diagnosis) meaning(p *types.Project) {
 			continue
 		}
 		service := p.Services[name]
+		before := len(d.list.All())
 		at := func(path ...string) problems.Pos {
 			return s.ValueAt(slices.Concat([]string{"services", name}, path)...)
 		}
@@ -104,6 +105,7 @@ func (d *diagnosis) meaning(p *types.Project) {
 		d.dependencies(p, service)
 		d.objects(p, service)
 		d.targets(service)
+		d.told[name] = d.told[name] || len(d.list.All()) > before
 	}
 	d.sources(p)
 	d.cycles(p)
@@ -253,6 +255,9 @@ func (d *diagnosis) cycles(p *types.Project) {
 	visit = func(name string) {
 		if i := slices.Index(way, name); i >= 0 {
 			circle := append(slices.Clone(way[i:]), name)
+			for _, member := range circle {
+				d.told[member] = true
+			}
 			d.list.Add(d.source.At("services", circle[0], "depends_on", circle[1]), "", "services depend on each other: %s", strings.Join(circle, " → "))
 			return
 		}

@@ -95,8 +95,17 @@ func (v *conversion) uncarried() {
 	}
 }
 
-// Check reports what of the project's networks and other top-level objects is not carried over.
+// Check reports what of the project's networks and other top-level objects is
+// not carried over, and two services that want one container name.
 func (c *Converter) Check(list *problems.List) {
+	holder := map[string]string{}
+	for _, key := range c.Project.ServiceNames() {
+		name := c.Project.Services[key].ContainerName
+		if other, taken := holder[name]; taken && name != "" {
+			list.Add(c.At("services", key, "container_name"), "", "container_name %q is that of service %q already", name, other)
+		}
+		holder[name] = key
+	}
 	warn := func(path ...string) {
 		list.Warn(c.At(path...), "", "%s is not carried over", strings.Join(path[2:], "."))
 	}
