@@ -147,7 +147,9 @@ type Image struct {
 
 // VolumeStatus is a volume on the engine.
 type VolumeStatus struct {
-	Name    string            `json:"name"`
+	Name string `json:"name"`
+	// Created is when EnsureVolume made it; zero where somebody else did and
+	// the engine cannot tell.
 	Created time.Time         `json:"created"`
 	Labels  map[string]string `json:"labels,omitempty"`
 }

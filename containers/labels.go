@@ -27,9 +27,8 @@ const (
 	LabelSpec = "dev.stagehand.spec"
 	// LabelKeep is how long a helper that ended is kept, as a Go duration.
 	LabelKeep = "dev.stagehand.keep"
-	// LabelCreated is when stagehand made a volume, RFC 3339. Engines' own times
-	// of volumes cannot be trusted: Docker 20.10 gives the time of the last
-	// change in the volume's top folder.
+	// LabelCreated is when a volume was made, RFC 3339, for engines that do not
+	// keep that themselves.
 	LabelCreated = "dev.stagehand.created"
 	// LabelGrace is the spec's Grace, for whoever stops it without the stack
 	// file at hand, as a Go duration.

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -37,7 +36,7 @@ func observe(ctx context.Context, stack *stages.Stack, engine containers.Engine)
 	group.Go(func() error {
 		list, err := engine.ListVolumes(ctx, labels)
 		for _, v := range list {
-			facts.Volumes[v.Name] = dated(v)
+			facts.Volumes[v.Name] = v
 		}
 		return err
 	})
@@ -75,16 +74,9 @@ func observe(ctx context.Context, stack *stages.Stack, engine containers.Engine)
 		return facts, err
 	}
 	for _, status := range external {
-		facts.Volumes[status.Name] = dated(status)
+		facts.Volumes[status.Name] = status
 	}
 	return facts, nil
-}
-
-// dated gives a volume the time at which stagehand made it. Of a volume that
-// others made no time is known that can be trusted: it counts as older than any record.
-func dated(v containers.VolumeStatus) containers.VolumeStatus {
-	v.Created, _ = time.Parse(time.RFC3339Nano, v.Labels[containers.LabelCreated])
-	return v
 }
 
 func imagesOf(stack *stages.Stack) map[string]string {

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
@@ -224,11 +223,6 @@ func (r *run) ensure(ctx context.Context) error {
 		group.Go(func() error { return r.engine.EnsureNetwork(ctx, n) })
 	}
 	for _, v := range r.stack.Volumes {
-		v.Labels = maps.Clone(v.Labels)
-		if v.Labels == nil {
-			v.Labels = map[string]string{}
-		}
-		v.Labels[containers.LabelCreated] = time.Now().UTC().Format(time.RFC3339Nano)
 		group.Go(func() error {
 			_, err := r.engine.EnsureVolume(ctx, v)
 			return err

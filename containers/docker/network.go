@@ -121,7 +121,7 @@ func (e *Engine) EnsureVolume(ctx context.Context, v containers.Volume) (contain
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	labels[labelCreated] = time.Now().UTC().Format(time.RFC3339Nano)
+	labels[containers.LabelCreated] = time.Now().UTC().Format(time.RFC3339Nano)
 	// Creating is idempotent: what stands there is returned as it is, with
 	// the labels that it was made with.
 	made, err := e.api.VolumeCreate(ctx, volume.CreateOptions{
@@ -133,17 +133,12 @@ func (e *Engine) EnsureVolume(ctx context.Context, v containers.Volume) (contain
 	return volumeStatus(&made), nil
 }
 
-// labelCreated is when a volume was made. Docker 20.10 itself tells the time
-// at which the volume's folder last changed, in seconds, so that every writer
-// into it would seem to make another volume.
-const labelCreated = "dev.stagehand.created"
-
+// volumeStatus tells the time that EnsureVolume noted, and none where it did
+// not: Docker 20.10's own is when the volume's folder last changed, so that
+// every writer into it would seem to have made another volume.
 func volumeStatus(v *volume.Volume) containers.VolumeStatus {
-	status := containers.VolumeStatus{Name: v.Name, Created: parseTime(v.CreatedAt), Labels: maps.Clone(v.Labels)}
-	if noted := parseTime(v.Labels[labelCreated]); !noted.IsZero() {
-		status.Created = noted
-		delete(status.Labels, labelCreated)
-	}
+	status := containers.VolumeStatus{Name: v.Name, Created: parseTime(v.Labels[containers.LabelCreated]), Labels: maps.Clone(v.Labels)}
+	delete(status.Labels, containers.LabelCreated)
 	return status
 }
 
