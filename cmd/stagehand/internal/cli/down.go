@@ -35,7 +35,11 @@ func (in *invocation) runDown(ctx context.Context, volumes bool) (err error) {
 		return err
 	}
 	defer w.close(&err)
-	var view events.Sink = &views.Lines{W: in.Stdout}
+	lines := &views.Lines{W: in.Stdout}
+	for _, s := range steps(stack) {
+		lines.Steps = append(lines.Steps, s.ID)
+	}
+	var view events.Sink = lines
 	if in.flags.json {
 		view = views.JSON{W: in.Stdout}
 	}

@@ -44,7 +44,8 @@ func (in *invocation) runEvents(ctx context.Context, o eventsOptions) (err error
 	if err != nil {
 		return err
 	}
-	var view events.Sink = &views.Lines{W: in.Stdout}
+	lines := &views.Lines{W: in.Stdout}
+	var view events.Sink = lines
 	if in.flags.json {
 		view = views.JSON{W: in.Stdout}
 	}
@@ -52,6 +53,11 @@ func (in *invocation) runEvents(ctx context.Context, o eventsOptions) (err error
 		fresh, err := l.Events(ctx, run, after)
 		if err != nil {
 			return err
+		}
+		for _, e := range fresh {
+			if after == 0 { // later ones may widen the columns
+				lines.Steps = append(lines.Steps, e.Step)
+			}
 		}
 		for _, e := range fresh {
 			if err := view.Emit(ctx, e); err != nil {
