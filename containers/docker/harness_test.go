@@ -156,6 +156,16 @@ func (c *cutter) sever() {
 	clear(c.conns)
 }
 
+// drop breaks all connections; new ones are served.
+func (c *cutter) drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for conn := range c.conns {
+		_ = conn.Close()
+	}
+	clear(c.conns)
+}
+
 func (c *cutter) serve(near net.Conn) {
 	defer near.Close()
 	far, err := net.Dial("unix", c.far)
