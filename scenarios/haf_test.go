@@ -212,23 +212,14 @@ func TestHAFSetsUpOneAfterAnotherWhereAsked(t *testing.T) {
 
 func TestHAFServesTheOthersWhileOneDetectorWaits(t *testing.T) {
 	t.Parallel()
-	apps := theThree(0)
-	for i := range apps {
-		apps[i].fields = `, detector: /haf_app_root/scripts/wait_for_app_live_sync.sh`
-	}
-	apps[1].fields = `, detector: /bin/cat, argument: /dev/zero`
-	h := newHAF(t, "haf-never", hafFile, apps, "")
+	h := newHAF(t, "haf-never", hafFile, theThree(0), "")
 	h.file("never.yaml", `
-apps:
-  hivemind: {image: demo/hivemind, port: `+fmt.Sprint(h.ports["hivemind"])+`, detector: wait_for_app_live_sync.sh}
-  balance-tracker: {image: demo/balance-tracker, port: `+fmt.Sprint(h.ports["balance-tracker"])+`, detector: never.sh}
-  block-explorer: {image: demo/block-explorer, port: `+fmt.Sprint(h.ports["block-explorer"])+`, detector: wait_for_app_live_sync.sh}
 services:
   app-live:
-    command: [/bin/bash, -c, "if test ${APP_DETECTOR} = never.sh; then exec sleep infinity; fi; exec /haf_app_root/scripts/${APP_DETECTOR} --postgres-url=postgres://haf_admin@haf:5432/haf_block_log"]
+    command: [/bin/bash, -c, "if test ${APP} = balance-tracker; then exec sleep infinity; fi; exec /haf_app_root/scripts/wait_for_app_live_sync.sh --postgres-url=postgres://haf_admin@haf:5432/haf_block_log"]
 `)
 	stop := h.background("up")
-	eventually(t, 2*time.Minute, func() string {
+	eventually(t, time.Minute, func() string {
 		for _, app := range []string{"hivemind", "block-explorer"} {
 			if code, body := h.get(app, "/status"); code != 200 {
 				return app + ": " + body

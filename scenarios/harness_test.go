@@ -170,7 +170,11 @@ func (s *stack) background(args ...string) (stop func() (int, string)) {
 			return -1, out.String()
 		}
 	}
-	s.t.Cleanup(func() { stop() })
+	s.t.Cleanup(func() {
+		if _, out := stop(); s.t.Failed() {
+			s.t.Logf("stagehand %s:\n%s", args[0], out)
+		}
+	})
 	return stop
 }
 
