@@ -89,6 +89,8 @@ type Event struct {
 	// Cause says why: of a step, why it runs or is skipped.
 	Cause string `json:"cause,omitempty"`
 	Error string `json:"error,omitempty"`
+	// Conflict: the failure is that something which is not the stack's is in the way.
+	Conflict bool `json:"conflict,omitempty"`
 	// Logs are the last lines that the container printed.
 	Logs     []string  `json:"logs,omitempty"`
 	Progress *Progress `json:"progress,omitempty"`

@@ -123,7 +123,9 @@ func (r *run) takeOver(ctx context.Context, a *active) (outcome, bool) {
 		}
 		if other.Labels[containers.LabelStack] != r.stack.Name {
 			if other.Running() {
-				return failed("%s is held by the container %s, which is not of this stack: stop it first", a.Exclusive, other.Name), false
+				o := failed("%s is held by the container %s, which is not of this stack: stop it first", a.Exclusive, other.Name)
+				o.conflict = true
+				return o, false
 			}
 			continue
 		}

@@ -159,7 +159,9 @@ func (r *run) image(ctx context.Context, a *active) (string, outcome, bool) {
 func (r *run) create(ctx context.Context, a *active) (outcome, bool) {
 	_, err := r.engine.Create(ctx, a.spec)
 	if errors.Is(err, containers.ErrConflict) {
-		return failed("the name %s is taken by a container that is not this step's (remove or rename it): %v", a.Container, err), false
+		o := failed("the name %s is taken by a container that is not this step's: remove or rename that one (%v)", a.Container, err)
+		o.conflict = true
+		return o, false
 	}
 	if err != nil {
 		return r.callFailed(ctx, err), false
@@ -172,8 +174,11 @@ func (r *run) callFailed(ctx context.Context, err error) outcome {
 	switch {
 	case ctx.Err() != nil:
 		return interruption(ctx, "")
-	case errors.Is(err, containers.ErrImage), errors.Is(err, containers.ErrConflict),
-		errors.Is(err, containers.ErrInvalid), errors.Is(err, containers.ErrNotFound):
+	case errors.Is(err, containers.ErrConflict):
+		o := failed("%v", err)
+		o.conflict = true
+		return o
+	case errors.Is(err, containers.ErrImage), errors.Is(err, containers.ErrInvalid), errors.Is(err, containers.ErrNotFound):
 		return failed("%v", err)
 	}
 	return broke(err)

@@ -58,6 +58,17 @@ type Result struct {
 	Plan     *plan.Plan
 }
 
+// Conflict tells whether all that failed was that something which is not the
+// stack's is in the way.
+func (r Result) Conflict() bool {
+	for _, f := range r.Failures {
+		if !f.Conflict {
+			return false
+		}
+	}
+	return len(r.Failures) > 0
+}
+
 // TimedOut tells whether nothing worse than waits that timed out happened.
 func (r Result) TimedOut() bool {
 	for _, f := range r.Failures {

@@ -27,6 +27,7 @@ type outcome struct {
 	addresses []string
 	spec      string
 	image     string
+	conflict bool // something that is not the stack's is in the way
 	// held tells that the container may have written to its exclusive volume.
 	held bool
 
@@ -137,11 +138,8 @@ func (r *run) resolveSpec(a *active) (outcome, bool) {
 // ending is the event that records an outcome.
 func (r *run) ending(step *plan.Step, attempt int, o outcome) events.Event {
 	e := about(events.StepEnded, step)
-	e.Attempt, e.Outcome, e.Error = attempt, o.kind, o.failure
+	e.Attempt, e.Outcome, e.Error, e.Conflict = attempt, o.kind, o.failure, o.conflict
 	e.Logs, e.Values, e.Addresses, e.Spec, e.Image = o.logs, o.values, o.addresses, o.spec, o.image
-	if o.failure == "" {
-		e.Logs = nil
-	}
 	if o.status != nil && o.status.Ended() {
 		code := o.status.ExitCode
 		e.ExitCode, e.OOM = &code, o.status.OOMKilled
