@@ -12,6 +12,8 @@ import (
 
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/runner/internal/record"
+	"github.com/stagehand-dev/stagehand/runner/internal/steps"
 	"github.com/stagehand-dev/stagehand/stages"
 )
 
@@ -37,43 +39,58 @@ type DownOptions struct {
 // them by label, so that it needs no stack file and no ledger of the runs
 // that made them.
 func Down(ctx context.Context, o DownOptions) error {
-	r := newRun(&stages.Stack{Name: o.Stack}, Options{Engine: o.Engine, Sink: o.Sink, Ledger: o.Ledger, Run: o.Run, Kill: o.Kill})
-	info, err := r.engine.Info(ctx)
+	d := &demolition{
+		engine: patient(o.Engine, 0), record: record.New(o.Sink, o.Run, o.Stack),
+		labels: map[string]string{containers.LabelStack: o.Stack}, killed: o.Kill,
+	}
+	began := time.Now()
+	info, err := d.engine.Info(ctx)
 	if err != nil {
 		return err
 	}
-	if err := r.emit(events.Event{Kind: events.RunStarted, Verb: "down", Engine: info.ID}); err != nil {
+	if err := d.record.Emit(events.Event{Kind: events.RunStarted, Verb: "down", Engine: info.ID}); err != nil {
 		return err
 	}
-	err = r.down(ctx, o, info.ID)
-	e := events.Event{Kind: events.RunEnded, Verb: "down", Verdict: events.VerdictDone, Elapsed: time.Since(r.started)}
-	if err != nil {
+	err = d.all(ctx, o, info.ID)
+	e := events.Event{Kind: events.RunEnded, Verb: "down", Verdict: events.VerdictDone, Elapsed: time.Since(began)}
+	switch {
+	case ctx.Err() != nil:
+		e.Verdict = events.VerdictInterrupted
+	case err != nil:
 		e.Verdict, e.Error = events.VerdictFailed, err.Error()
 	}
-	return errors.Join(err, r.emit(e))
+	return errors.Join(err, d.record.Emit(e))
 }
 
-func (r *run) down(ctx context.Context, o DownOptions, engineID string) error {
-	labels := map[string]string{containers.LabelStack: o.Stack}
-	list, err := r.engine.List(ctx, labels)
+// demolition takes containers and what belongs to them off the engine.
+type demolition struct {
+	engine containers.Engine
+	record *record.Recorder
+	labels map[string]string
+	killed <-chan struct{}
+}
+
+// all removes everything of the stack, its volumes only where asked.
+func (d *demolition) all(ctx context.Context, o DownOptions, engineID string) error {
+	list, err := d.engine.List(ctx, d.labels)
 	if err != nil {
 		return err
 	}
 	for _, wave := range waves(list, o.Order) {
-		if err := r.removeAll(ctx, wave, "down"); err != nil {
+		if err := d.remove(ctx, wave, "down"); err != nil {
 			return err
 		}
 	}
-	if err := r.removeNetworks(ctx, labels); err != nil {
+	if err := d.networks(ctx); err != nil {
 		return err
 	}
-	volumes, err := r.engine.ListVolumes(ctx, labels)
+	volumes, err := d.engine.ListVolumes(ctx, d.labels)
 	if err != nil {
 		return err
 	}
 	if o.Volumes {
 		for _, v := range volumes {
-			if err := r.engine.RemoveVolume(ctx, v.Name); err != nil {
+			if err := d.engine.RemoveVolume(ctx, v.Name); err != nil {
 				return fmt.Errorf("volume %s: %w", v.Name, err)
 			}
 		}
@@ -90,8 +107,11 @@ func (r *run) down(ctx context.Context, o DownOptions, engineID string) error {
 // takeDown removes the services that this run made, the last one first.
 func (r *run) takeDown() error {
 	ctx := context.Background()
-	names := r.made.all()
-	for _, name := range slices.Backward(names) {
+	d := &demolition{
+		engine: r.engine, record: r.record, killed: r.opts.Kill,
+		labels: map[string]string{containers.LabelStack: r.stack.Name},
+	}
+	for _, name := range slices.Backward(r.crew.Made()) {
 		status, err := r.engine.Status(ctx, name)
 		if errors.Is(err, containers.ErrNotFound) {
 			continue
@@ -99,20 +119,19 @@ func (r *run) takeDown() error {
 		if err != nil {
 			return err
 		}
-		if err := r.removeAll(ctx, []containers.Status{status}, "the run failed"); err != nil {
+		if err := d.remove(ctx, []containers.Status{status}, "the run failed"); err != nil {
 			return err
 		}
 	}
-	labels := map[string]string{containers.LabelStack: r.stack.Name}
-	left, err := r.engine.List(ctx, labels)
+	left, err := r.engine.List(ctx, d.labels)
 	if err != nil || len(left) > 0 {
 		return err
 	}
-	return r.removeNetworks(ctx, labels)
+	return d.networks(ctx)
 }
 
-// removeAll stops and removes containers side by side.
-func (r *run) removeAll(ctx context.Context, wave []containers.Status, cause string) error {
+// remove stops and removes containers side by side.
+func (d *demolition) remove(ctx context.Context, wave []containers.Status, cause string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(16)
 	for _, status := range wave {
@@ -120,13 +139,14 @@ func (r *run) removeAll(ctx context.Context, wave []containers.Status, cause str
 			e := events.Event{
 				Kind: events.ServiceStopped, Step: status.Labels[containers.LabelStep], Stage: status.Labels[containers.LabelStage],
 				App: status.Labels[containers.LabelApp], Service: status.Labels[containers.LabelService], Container: status.Name, Cause: cause,
+				Exclusive: status.Labels[containers.LabelExclusive],
 			}
 			if status.Running() {
 				grace, err := time.ParseDuration(status.Labels[containers.LabelGrace])
 				if err != nil {
 					grace = containers.DefaultGrace
 				}
-				ended, err := r.stop(ctx, status.Name, grace)
+				ended, err := steps.Stop(ctx, d.engine, status.Name, grace, d.killed)
 				if err != nil && !errors.Is(err, containers.ErrNotFound) {
 					return fmt.Errorf("stopping %s: %w", status.Name, err)
 				}
@@ -134,10 +154,10 @@ func (r *run) removeAll(ctx context.Context, wave []containers.Status, cause str
 					e.ExitCode, e.OOM = &ended.ExitCode, ended.OOMKilled
 				}
 			}
-			if err := r.emit(e); err != nil {
+			if err := d.record.Emit(e); err != nil {
 				return err
 			}
-			if err := r.engine.Destroy(ctx, status.Name); err != nil {
+			if err := d.engine.Destroy(ctx, status.Name); err != nil {
 				return fmt.Errorf("removing %s: %w", status.Name, err)
 			}
 			return nil
@@ -146,13 +166,14 @@ func (r *run) removeAll(ctx context.Context, wave []containers.Status, cause str
 	return group.Wait()
 }
 
-func (r *run) removeNetworks(ctx context.Context, labels map[string]string) error {
-	networks, err := r.engine.ListNetworks(ctx, labels)
+// networks removes the stack's networks.
+func (d *demolition) networks(ctx context.Context) error {
+	networks, err := d.engine.ListNetworks(ctx, d.labels)
 	if err != nil {
 		return err
 	}
 	for _, name := range networks {
-		if err := r.engine.RemoveNetwork(ctx, name); err != nil {
+		if err := d.engine.RemoveNetwork(ctx, name); err != nil {
 			return fmt.Errorf("network %s: %w", name, err)
 		}
 	}

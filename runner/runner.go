@@ -6,9 +6,7 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,6 +15,9 @@ import (
 	"github.com/stagehand-dev/stagehand/containers/retry"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/plan"
+	"github.com/stagehand-dev/stagehand/runner/internal/record"
+	"github.com/stagehand-dev/stagehand/runner/internal/schedule"
+	"github.com/stagehand-dev/stagehand/runner/internal/steps"
 	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/waiters"
 )
@@ -80,7 +81,7 @@ func (r Result) TimedOut() bool {
 }
 
 // ErrLedger wraps the error of a Sink or Ledger.
-var ErrLedger = errors.New("the ledger failed")
+var ErrLedger = record.ErrLedger
 
 const defaultPatience = 30 * time.Second
 
@@ -88,23 +89,37 @@ const defaultPatience = 30 * time.Second
 // fails is a Result; an error means that the engine or the ledger broke, or
 // that ctx ended, and that the run stopped where it was.
 func Up(ctx context.Context, stack *stages.Stack, opts Options) (Result, error) {
-	r := newRun(stack, opts)
-	info, err := r.engine.Info(ctx)
+	engine := patient(opts.Engine, opts.Patience)
+	info, err := engine.Info(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	p, holders, err := prepare(ctx, stack, r.engine, opts.Ledger, info.ID)
+	p, holders, err := prepare(ctx, stack, engine, opts.Ledger, info.ID)
 	if err != nil {
 		return Result{}, err
 	}
-	r.plan = p
-	r.holds.load(holders)
-	if err := r.emit(events.Event{Kind: events.RunStarted, Verb: "up", Engine: info.ID, Files: stack.Files, Plan: p.Counts()}); err != nil {
+	r := &run{
+		opts: opts, stack: stack, plan: p, engine: engine, began: time.Now(),
+		record: record.New(opts.Sink, opts.Run, stack.Name),
+	}
+	r.crew = steps.New(steps.Options{
+		Engine: engine, Stack: stack, Plan: p, Record: r.record, Run: opts.Run,
+		Holders: holders, World: World(stack, engine), Killed: opts.Kill,
+	})
+	if err := r.record.Emit(events.Event{Kind: events.RunStarted, Verb: "up", Engine: info.ID, Files: stack.Files, Plan: p.Counts()}); err != nil {
 		return Result{Plan: p}, err
 	}
 	result, err := r.carryOut(ctx)
 	result.Plan = p
 	return result, err
+}
+
+// patient repeats calls that an engine does not answer.
+func patient(engine containers.Engine, patience time.Duration) containers.Engine {
+	if patience == 0 {
+		patience = defaultPatience
+	}
+	return retry.Wrap(engine, patience)
 }
 
 // Plan says what Up would do, and does nothing.
@@ -137,71 +152,44 @@ func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine,
 
 // run is one execution of a plan.
 type run struct {
-	opts    Options
-	stack   *stages.Stack
-	plan    *plan.Plan
-	engine  containers.Engine
-	started time.Time
-
-	recorder recorder
-	holds    holders
-	deaths   deaths
-	values   sharedValues
-	made     madeList
-	// images are known to be on the engine by now, by reference.
-	images sync.Map
-	// background owns what is off the critical path: destroying helpers.
-	background errgroup.Group
-	// killed is closed when nothing must be waited for any more.
-	killed <-chan struct{}
-}
-
-func newRun(stack *stages.Stack, opts Options) *run {
-	if opts.Patience == 0 {
-		opts.Patience = defaultPatience
-	}
-	r := &run{
-		opts: opts, stack: stack, started: time.Now(), killed: opts.Kill,
-		engine: retry.Wrap(opts.Engine, opts.Patience),
-	}
-	r.recorder = recorder{sink: opts.Sink, run: opts.Run, stack: stack.Name}
-	r.holds.ends = map[string]lastEnd{}
-	r.holds.locks = map[string]chan struct{}{}
-	r.values.v = plan.Values{}
-	r.background.SetLimit(8)
-	return r
+	opts   Options
+	stack  *stages.Stack
+	plan   *plan.Plan
+	engine containers.Engine
+	record *record.Recorder
+	crew   *steps.Crew
+	began  time.Time
 }
 
 // carryOut executes the plan and records the verdict, then cleans up.
 func (r *run) carryOut(ctx context.Context) (Result, error) {
 	if err := r.ensure(ctx); err != nil {
-		return r.end(nil, err, false)
+		return r.end(schedule.Result{Interrupted: ctx.Err() != nil}, err)
 	}
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
-	watcher := r.watchDeaths(watching)
-	s := newSchedule(r)
-	s.loop(ctx)
-	destroyErr := r.background.Wait()
+	watcher := r.crew.WatchDeaths(watching)
+	walked, broken := schedule.Walk(ctx, schedule.Options{
+		Plan: r.plan, Execute: r.crew.Execute, Recall: r.crew.Recall, Emit: r.record.Emit, Interrupt: r.opts.Interrupt,
+	})
+	if err := r.crew.Finish(); broken == nil {
+		broken = err
+	}
 	stopWatching()
 	<-watcher
-	broken := s.broken
-	if broken == nil {
-		broken = destroyErr
-	}
-	return r.end(s.failures, broken, s.interrupted)
+	return r.end(walked, broken)
 }
 
 // end records the verdict and then, never before, takes down what the run
 // made where the stack wants that.
-func (r *run) end(failures []events.Event, broken error, interrupted bool) (Result, error) {
-	result := Result{Verdict: events.VerdictDone, Failures: failures}
-	e := events.Event{Kind: events.RunEnded, Verb: "up", Elapsed: time.Since(r.started)}
+func (r *run) end(walked schedule.Result, broken error) (Result, error) {
+	result := Result{Verdict: events.VerdictDone, Failures: walked.Failures}
+	e := events.Event{Kind: events.RunEnded, Verb: "up", Elapsed: time.Since(r.began)}
 	switch {
-	case interrupted:
+	case walked.Interrupted:
 		result.Verdict = events.VerdictInterrupted
 	case broken != nil:
 		result.Verdict, e.Error = events.VerdictFailed, broken.Error()
-	case len(failures) > 0:
+	case len(walked.Failures) > 0:
 		result.Verdict = events.VerdictFailed
 	}
 	e.Verdict = result.Verdict
@@ -213,7 +201,7 @@ func (r *run) end(failures []events.Event, broken error, interrupted bool) (Resu
 	if down {
 		e.Cause = "taking down what this run made"
 	}
-	if err := r.emit(e); err != nil && broken == nil {
+	if err := r.record.Emit(e); err != nil && broken == nil {
 		broken = err
 	}
 	if down && broken == nil {
@@ -253,9 +241,6 @@ func (r *run) needsContainers() bool {
 	}
 	return len(r.plan.Sweep) > 0
 }
-
-// world is what conditions may look at.
-func (r *run) world() waiters.World { return World(r.stack, r.engine) }
 
 // World lets conditions look at a stack's services on an engine.
 func World(stack *stages.Stack, engine containers.Engine) waiters.World {

@@ -1,4 +1,4 @@
-package runner
+package steps
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/plan"
+	"github.com/stagehand-dev/stagehand/runner/internal/record"
 	"github.com/stagehand-dev/stagehand/waiters"
 )
 
@@ -22,8 +23,8 @@ type helperEnd struct {
 // helper runs a.spec to its end and reports how it ended. over, if not nil,
 // ends it early: with nil when it has done what it was for, with an error
 // when it cannot any more.
-func (r *run) helper(ctx context.Context, a *active, over <-chan error) outcome {
-	image, o, ok := r.makeHelper(ctx, a)
+func (c *Crew) helper(ctx context.Context, a *active, over <-chan error) outcome {
+	image, o, ok := c.makeHelper(ctx, a)
 	if !ok {
 		return o
 	}
@@ -33,13 +34,13 @@ func (r *run) helper(ctx context.Context, a *active, over <-chan error) outcome 
 	defer release()
 	ended := make(chan helperEnd, 1)
 	go func() { // owned by this call: ends with life at the latest
-		status, err := r.engine.Wait(life, a.Container)
+		status, err := c.Engine.Wait(life, a.Container)
 		ended <- helperEnd{status, err}
 	}()
-	if o, ok := r.startHelper(ctx, a); !ok {
+	if o, ok := c.startHelper(ctx, a); !ok {
 		return o
 	}
-	output := r.follow(life, a)
+	output := c.follow(life, a)
 
 	var end helperEnd
 	var stopped *outcome
@@ -52,17 +53,17 @@ func (r *run) helper(ctx context.Context, a *active, over <-chan error) outcome 
 			o := waitFailure(ctx, err, waiters.Observation{})
 			stopped = &o
 		}
-		end = r.stopHelper(ctx, a, ended)
+		end = c.stopHelper(ctx, a, ended)
 	case <-ctx.Done():
 		o := interruption(ctx, output.last())
 		stopped = &o
-		end = r.stopHelper(ctx, a, ended)
+		end = c.stopHelper(ctx, a, ended)
 	}
-	o = r.judge(a, end, stopped, finished)
+	o = c.judge(a, end, stopped, finished)
 	if o.broken != nil {
 		return o
 	}
-	output.finish(life, r.engine, a.Container)
+	output.finish(life, c.Engine, a.Container)
 	o.spec, o.image, o.values, o.held = a.spec.Labels[containers.LabelSpec], image, output.handed(), true
 	if len(o.logs) == 0 {
 		o.logs = output.tail.lines()
@@ -71,7 +72,7 @@ func (r *run) helper(ctx context.Context, a *active, over <-chan error) outcome 
 }
 
 // judge turns the end of a helper's container into an outcome.
-func (r *run) judge(a *active, end helperEnd, stopped *outcome, finished bool) outcome {
+func (c *Crew) judge(a *active, end helperEnd, stopped *outcome, finished bool) outcome {
 	if stopped != nil && stopped.broken != nil {
 		return *stopped
 	}
@@ -85,7 +86,7 @@ func (r *run) judge(a *active, end helperEnd, stopped *outcome, finished bool) o
 		return broke(end.err)
 	}
 	status := end.status
-	r.holds.ended(a.Exclusive, a.ID, a.spec, status)
+	c.holds.ended(a.Exclusive, a.ID, a.spec, status)
 	switch {
 	case stopped != nil:
 		o := *stopped
@@ -104,73 +105,73 @@ func (r *run) judge(a *active, end helperEnd, stopped *outcome, finished bool) o
 
 // makeHelper makes the container, or finds the one to adopt. ok is false when
 // the step has ended with o.
-func (r *run) makeHelper(ctx context.Context, a *active) (image string, o outcome, ok bool) {
-	image, o, ok = r.image(ctx, a)
+func (c *Crew) makeHelper(ctx context.Context, a *active) (image string, o outcome, ok bool) {
+	image, o, ok = c.image(ctx, a)
 	if !ok {
 		return "", o, false
 	}
 	if a.Action == plan.Adopt && a.attempt == 1 {
 		return image, outcome{}, true
 	}
-	if o, ok := r.takeOver(ctx, a); !ok {
+	if o, ok := c.takeOver(ctx, a); !ok {
 		return "", o, false
 	}
 	if a.Action == plan.Recreate || a.attempt > 1 {
-		if err := r.engine.Destroy(ctx, a.Container); err != nil {
-			return "", r.callFailed(ctx, err), false
+		if err := c.Engine.Destroy(ctx, a.Container); err != nil {
+			return "", c.callFailed(ctx, err), false
 		}
 	}
-	if o, ok := r.create(ctx, a); !ok {
+	if o, ok := c.create(ctx, a); !ok {
 		return "", o, false
 	}
 	return image, outcome{}, true
 }
 
-func (r *run) startHelper(ctx context.Context, a *active) (outcome, bool) {
+func (c *Crew) startHelper(ctx context.Context, a *active) (outcome, bool) {
 	if a.Action == plan.Adopt && a.attempt == 1 {
 		return outcome{}, true
 	}
-	if err := r.engine.Start(ctx, a.Container); err != nil {
-		return r.startFailed(ctx, a, err), false
+	if err := c.Engine.Start(ctx, a.Container); err != nil {
+		return c.startFailed(ctx, a, err), false
 	}
 	return outcome{}, true
 }
 
 // image makes the image available and returns its ID.
-func (r *run) image(ctx context.Context, a *active) (string, outcome, bool) {
-	if id, known := r.images.Load(a.spec.Image); known && a.spec.Pull != containers.PullAlways {
+func (c *Crew) image(ctx context.Context, a *active) (string, outcome, bool) {
+	if id, known := c.images.Load(a.spec.Image); known && a.spec.Pull != containers.PullAlways {
 		return id.(string), outcome{}, true
 	}
 	report := func(text string) {
-		e := about(events.StepProgress, a.Step)
+		e := record.About(events.StepProgress, a.Step)
 		e.Progress = &events.Progress{Text: "image: " + text}
-		_ = r.emit(e) // the recorder remembers its failure for the next event that counts
+		c.Record.Note(e)
 	}
-	image, err := r.engine.EnsureImage(ctx, a.spec.Image, a.spec.Platform, a.spec.Pull, report)
+	image, err := c.Engine.EnsureImage(ctx, a.spec.Image, a.spec.Platform, a.spec.Pull, report)
 	if err != nil {
-		return "", r.callFailed(ctx, err), false
+		return "", c.callFailed(ctx, err), false
 	}
-	r.images.Store(a.spec.Image, image.ID)
+	c.images.Store(a.spec.Image, image.ID)
 	return image.ID, outcome{}, true
 }
 
 // create makes the step's container. What stands in its way and is ours, but
 // of another spec, is removed: the plan was made a moment ago.
-func (r *run) create(ctx context.Context, a *active) (outcome, bool) {
-	_, err := r.engine.Create(ctx, a.spec)
+func (c *Crew) create(ctx context.Context, a *active) (outcome, bool) {
+	_, err := c.Engine.Create(ctx, a.spec)
 	if errors.Is(err, containers.ErrConflict) {
 		o := failed("the name %s is taken by a container that is not this step's: remove or rename that one (%v)", a.Container, err)
 		o.conflict = true
 		return o, false
 	}
 	if err != nil {
-		return r.callFailed(ctx, err), false
+		return c.callFailed(ctx, err), false
 	}
 	return outcome{}, true
 }
 
 // callFailed tells a refusal, which is the step's result, from a broken engine.
-func (r *run) callFailed(ctx context.Context, err error) outcome {
+func (c *Crew) callFailed(ctx context.Context, err error) outcome {
 	switch {
 	case ctx.Err() != nil:
 		return interruption(ctx, "")
@@ -186,7 +187,7 @@ func (r *run) callFailed(ctx context.Context, err error) outcome {
 
 // startFailed: an engine that answers "this cannot be started" (no such
 // command, port taken) has given a result.
-func (r *run) startFailed(ctx context.Context, a *active, err error) outcome {
+func (c *Crew) startFailed(ctx context.Context, a *active, err error) outcome {
 	if errors.Is(err, containers.ErrUnavailable) && ctx.Err() == nil {
 		return broke(err)
 	}
@@ -194,7 +195,7 @@ func (r *run) startFailed(ctx context.Context, a *active, err error) outcome {
 		return interruption(ctx, "")
 	}
 	o := failed("could not be started: %v", err)
-	status, lookErr := r.engine.Status(ctx, a.Container)
+	status, lookErr := c.Engine.Status(ctx, a.Container)
 	if lookErr == nil && status.Ended() {
 		o.status = &status
 	}
@@ -203,8 +204,8 @@ func (r *run) startFailed(ctx context.Context, a *active, err error) outcome {
 
 // stopHelper stops the container within its grace, at once when the user asks
 // twice, and returns how it ended.
-func (r *run) stopHelper(ctx context.Context, a *active, ended <-chan helperEnd) helperEnd {
-	status, err := r.stop(context.WithoutCancel(ctx), a.Container, a.spec.Grace())
+func (c *Crew) stopHelper(ctx context.Context, a *active, ended <-chan helperEnd) helperEnd {
+	status, err := c.stop(context.WithoutCancel(ctx), a.Container, a.spec.Grace())
 	if err == nil && status.Ended() {
 		return helperEnd{status: status}
 	}
@@ -216,34 +217,12 @@ func (r *run) stopHelper(ctx context.Context, a *active, ended <-chan helperEnd)
 	}
 }
 
-// stop stops a container within grace; a second interrupt kills it.
-func (r *run) stop(ctx context.Context, name string, grace time.Duration) (containers.Status, error) {
-	type answer struct {
-		status containers.Status
-		err    error
-	}
-	gentle, cancel := context.WithCancel(ctx)
-	defer cancel()
-	done := make(chan answer, 1)
-	go func() { // owned by this call: cancel ends it
-		status, err := r.engine.Stop(gentle, name, grace)
-		done <- answer{status, err}
-	}()
-	select {
-	case a := <-done:
-		return a.status, a.err
-	case <-r.killed:
-		cancel()
-		return r.engine.Stop(ctx, name, 0)
-	}
-}
-
 // until looks at a condition beside a helper: its channel tells nil when the
 // condition holds and an error when it never will. It ends with ctx.
-func (r *run) until(ctx context.Context, a *active, c waiters.Condition) <-chan error {
+func (c *Crew) until(ctx context.Context, a *active, condition waiters.Condition) <-chan error {
 	over := make(chan error, 1)
 	go func() { // ends with ctx, which its caller cancels
-		err := r.wait(ctx, a, c)
+		_, err := c.wait(ctx, a, condition)
 		var dead *waiters.Dead
 		// The helper's own end is told by its wait, with its exit code.
 		if errors.As(err, &dead) && dead.Name == a.Service || ctx.Err() != nil {
@@ -255,25 +234,29 @@ func (r *run) until(ctx context.Context, a *active, c waiters.Condition) <-chan 
 }
 
 // resolved puts handed-on values into a condition.
-func (r *run) resolved(a *active, c waiters.Condition) (waiters.Condition, outcome, bool) {
-	out, missing := resolve(&r.values, c, a.App)
+func (c *Crew) resolved(a *active, condition waiters.Condition) (waiters.Condition, outcome, bool) {
+	out, missing := resolve(c, condition, a.App)
 	if len(missing) > 0 {
 		return nil, failed("no step before it handed on %v", missing), false
 	}
 	return out, outcome{}, true
 }
 
-// wait waits for a condition and reports what is seen.
-func (r *run) wait(ctx context.Context, a *active, c waiters.Condition) error {
-	return waiters.Wait(ctx, r.world(), c, func(seen waiters.Observation) {
+// wait waits for a condition and reports what is seen. The observation is the
+// last one.
+func (c *Crew) wait(ctx context.Context, a *active, condition waiters.Condition) (waiters.Observation, error) {
+	var last waiters.Observation
+	err := waiters.Wait(ctx, c.World, condition, func(seen waiters.Observation) {
+		last = seen
 		if seen.Holds {
 			return
 		}
-		e := about(events.StepWaiting, a.Step)
-		e.Attempt, e.Cause = a.attempt, c.String()
+		e := record.About(events.StepWaiting, a.Step)
+		e.Attempt, e.Cause = a.attempt, condition.String()
 		if seen.Detail != "" {
 			e.Cause += ": " + seen.Detail
 		}
-		_ = r.emit(e) // the recorder remembers its failure for the next event that counts
+		c.Record.Note(e)
 	})
+	return last, err
 }

@@ -1,4 +1,4 @@
-package runner
+package steps
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/plan"
+	"github.com/stagehand-dev/stagehand/runner/internal/record"
 	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/waiters"
 )
@@ -27,11 +28,9 @@ type outcome struct {
 	addresses []string
 	spec      string
 	image     string
-	conflict bool // something that is not the stack's is in the way
+	conflict  bool // something that is not the stack's is in the way
 	// held tells that the container may have written to its exclusive volume.
 	held bool
-
-	event events.Event // as recorded
 }
 
 func failed(format string, args ...any) outcome {
@@ -50,53 +49,56 @@ type active struct {
 
 var errTimeout = errors.New("its time was over")
 
-// execute tries a step until it is done, its retries are used up or ctx is
-// cancelled, records the outcome, and only then cleans up.
-func (r *run) execute(ctx context.Context, step *plan.Step, stage *stages.Stage) outcome {
+// Execute tries a step until it is done, its retries are used up or ctx is
+// cancelled, records the outcome, and only then cleans up. It returns the
+// recorded step.ended, which says whether the step failed; the error means
+// that the engine or the ledger broke, and that nothing is known of the step.
+func (c *Crew) Execute(ctx context.Context, step *plan.Step, stage *stages.Stage) (events.Event, error) {
 	var o outcome
+	var e events.Event
 	began := time.Now()
 	for attempt := 1; ; attempt++ {
-		e := about(events.StepStarted, step)
+		e = record.About(events.StepStarted, step)
 		e.Attempt, e.Cause = attempt, step.Cause
-		if err := r.emit(e); err != nil {
-			return broke(err)
+		if err := c.Record.Emit(e); err != nil {
+			return e, err
 		}
-		o = r.try(ctx, &active{Step: step, stage: stage, attempt: attempt})
+		o = c.try(ctx, &active{Step: step, stage: stage, attempt: attempt})
 		if o.broken != nil {
-			return o
+			return e, o.broken
 		}
 		if o.failure == "" || ctx.Err() != nil || attempt > stage.Retries.Count {
-			o.event = r.ending(step, attempt, o)
-			o.event.Elapsed = time.Since(began)
+			e = ending(step, attempt, o)
+			e.Elapsed = time.Since(began)
 			break
 		}
-		if err := r.pause(ctx, step, stage, attempt, o); err != nil {
-			return broke(err)
+		if err := c.pause(ctx, step, stage, attempt, o); err != nil {
+			return e, err
 		}
 	}
-	if err := r.emit(o.event); err != nil {
-		return broke(err)
+	if err := c.Record.Emit(e); err != nil {
+		return e, err
 	}
 	if len(o.values) > 0 && o.failure == "" {
-		r.values.set(step.Stage, step.App, o.values)
+		c.handOn(step, o.values)
 	}
-	r.cleanUp(ctx, step, stage, o)
-	return o
+	c.cleanUp(ctx, step, stage, o)
+	return e, nil
 }
 
-func (r *run) try(ctx context.Context, a *active) outcome {
+func (c *Crew) try(ctx context.Context, a *active) outcome {
 	if a.stage.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, a.stage.Timeout, errTimeout)
 		defer cancel()
 	}
 	if a.Spec != nil {
-		if o, ok := r.resolveSpec(a); !ok {
+		if o, ok := c.resolveSpec(a); !ok {
 			return o
 		}
 	}
 	if a.Exclusive != "" {
-		unlock, err := r.holds.lock(ctx, a.Exclusive)
+		unlock, err := c.holds.lock(ctx, a.Exclusive)
 		if err != nil {
 			return interruption(ctx, "waiting for "+a.Exclusive)
 		}
@@ -104,22 +106,22 @@ func (r *run) try(ctx context.Context, a *active) outcome {
 	}
 	switch {
 	case a.Verb == stages.Run:
-		return r.runHelper(ctx, a)
+		return c.runHelper(ctx, a)
 	case a.Verb == stages.Await && a.Spec != nil:
-		return r.awaitDetector(ctx, a)
+		return c.awaitDetector(ctx, a)
 	case a.Verb == stages.Await:
-		return r.awaitCondition(ctx, a, a.Unit.Condition)
+		return c.awaitCondition(ctx, a, a.Unit.Condition)
 	case a.Verb == stages.Start:
-		return r.startService(ctx, a)
+		return c.startService(ctx, a)
 	case a.Verb == stages.Call:
-		return r.call(ctx, a)
+		return c.call(ctx, a)
 	}
 	return failed("unknown verb %q", a.Verb)
 }
 
 // resolveSpec puts handed-on values and the run's labels into the spec.
-func (r *run) resolveSpec(a *active) (outcome, bool) {
-	spec, missing := resolve(&r.values, *a.Step.Spec, a.App)
+func (c *Crew) resolveSpec(a *active) (outcome, bool) {
+	spec, missing := resolve(c, *a.Step.Spec, a.App)
 	if len(missing) > 0 {
 		return failed("no step before it handed on %s (a helper hands a value on by printing ::set key=value::)", strings.Join(missing, ", ")), false
 	}
@@ -127,7 +129,7 @@ func (r *run) resolveSpec(a *active) (outcome, bool) {
 	for k, v := range spec.Labels {
 		labels[k] = v
 	}
-	labels[containers.LabelRun] = r.opts.Run
+	labels[containers.LabelRun] = c.Run
 	labels[containers.LabelAttempt] = fmt.Sprint(a.attempt)
 	labels[containers.LabelSpec] = spec.Hash()
 	spec.Labels = labels
@@ -136,8 +138,8 @@ func (r *run) resolveSpec(a *active) (outcome, bool) {
 }
 
 // ending is the event that records an outcome.
-func (r *run) ending(step *plan.Step, attempt int, o outcome) events.Event {
-	e := about(events.StepEnded, step)
+func ending(step *plan.Step, attempt int, o outcome) events.Event {
+	e := record.About(events.StepEnded, step)
 	e.Attempt, e.Outcome, e.Error, e.Conflict = attempt, o.kind, o.failure, o.conflict
 	e.Logs, e.Values, e.Addresses, e.Spec, e.Image = o.logs, o.values, o.addresses, o.spec, o.image
 	if o.status != nil && o.status.Ended() {
@@ -154,7 +156,7 @@ func (r *run) ending(step *plan.Step, attempt int, o outcome) events.Event {
 }
 
 // pause says that another attempt follows, removes what the last one left and waits.
-func (r *run) pause(ctx context.Context, step *plan.Step, stage *stages.Stage, attempt int, o outcome) error {
+func (c *Crew) pause(ctx context.Context, step *plan.Step, stage *stages.Stage, attempt int, o outcome) error {
 	wait := stage.Retries.Backoff
 	if wait <= 0 {
 		wait = time.Second
@@ -166,13 +168,13 @@ func (r *run) pause(ctx context.Context, step *plan.Step, stage *stages.Stage, a
 	for range attempt - 1 {
 		wait = min(2*wait, limit)
 	}
-	e := r.ending(step, attempt, o)
+	e := ending(step, attempt, o)
 	e.Kind, e.Cause = events.StepRetrying, fmt.Sprintf("attempt %d of %d in %s", attempt+1, stage.Retries.Count+1, wait)
-	if err := r.emit(e); err != nil {
+	if err := c.Record.Emit(e); err != nil {
 		return err
 	}
 	if step.Helper() {
-		if err := r.engine.Destroy(context.WithoutCancel(ctx), step.Container); err != nil {
+		if err := c.Engine.Destroy(context.WithoutCancel(ctx), step.Container); err != nil {
 			return err
 		}
 	}
@@ -186,7 +188,7 @@ func (r *run) pause(ctx context.Context, step *plan.Step, stage *stages.Stage, a
 }
 
 // cleanUp destroys a helper whose outcome is recorded, off the critical path.
-func (r *run) cleanUp(ctx context.Context, step *plan.Step, stage *stages.Stage, o outcome) {
+func (c *Crew) cleanUp(ctx context.Context, step *plan.Step, stage *stages.Stage, o outcome) {
 	if !step.Helper() {
 		return
 	}
@@ -195,11 +197,11 @@ func (r *run) cleanUp(ctx context.Context, step *plan.Step, stage *stages.Stage,
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
-	r.background.Go(func() error {
-		if err := r.engine.Destroy(ctx, step.Container); err != nil {
+	c.background.Go(func() error {
+		if err := c.Engine.Destroy(ctx, step.Container); err != nil {
 			return fmt.Errorf("destroying %s: %w", step.Container, err)
 		}
-		return r.emit(about(events.HelperDestroyed, step))
+		return c.Record.Emit(record.About(events.HelperDestroyed, step))
 	})
 }
 

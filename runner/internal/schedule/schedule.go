@@ -1,4 +1,6 @@
-package runner
+// Package schedule walks a plan's graph: it says which step is next, and what
+// a failure or an interrupt means for the others. It knows no engine.
+package schedule
 
 import (
 	"context"
@@ -8,13 +10,45 @@ import (
 
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/plan"
+	"github.com/stagehand-dev/stagehand/runner/internal/record"
 	"github.com/stagehand-dev/stagehand/stages"
 )
+
+// Options of a walk. All must be set but Interrupt.
+type Options struct {
+	Plan *plan.Plan
+	// Execute does a step and returns its recorded step.ended. A step that
+	// failed says so in the event; the error means that engine or ledger broke.
+	// It ends soon after its ctx, whose cause says why.
+	Execute func(context.Context, *plan.Step, *stages.Stage) (events.Event, error)
+	// Recall is told each step that is skipped because it is recorded.
+	Recall func(*plan.Step)
+	// Emit records an event.
+	Emit func(events.Event) error
+	// Interrupt, closed, ends the walk in order.
+	Interrupt <-chan struct{}
+}
+
+// Result is how a walk ended.
+type Result struct {
+	// Failures are the step.ended events of the steps that failed, in order.
+	Failures    []events.Event
+	Interrupted bool
+}
+
+// Walk executes the plan's steps, each when all that it waits for is there.
+// It returns when no step runs any more and none can be started. The error
+// is the first that Execute or Emit returned.
+func Walk(ctx context.Context, o Options) (Result, error) {
+	s := newSchedule(o)
+	s.loop(ctx)
+	return Result{Failures: s.failures, Interrupted: s.interrupted}, s.broken
+}
 
 // schedule walks the plan's graph. One goroutine (loop) owns all of its
 // state; steps run in goroutines of their own and tell their result on ended.
 type schedule struct {
-	r      *run
+	Options
 	nodes  []*node
 	byStep map[string]*node
 	stages map[string]*stageState
@@ -43,7 +77,8 @@ type node struct {
 	missed string
 	done   bool
 	cancel context.CancelCauseFunc
-	result outcome
+	ended  events.Event // its step.ended
+	broken error
 }
 
 type stageState struct {
@@ -57,15 +92,15 @@ type stageState struct {
 	failed  int
 }
 
-func newSchedule(r *run) *schedule {
+func newSchedule(o Options) *schedule {
 	s := &schedule{
-		r: r, byStep: make(map[string]*node, len(r.plan.Steps)), stages: map[string]*stageState{},
+		Options: o, byStep: make(map[string]*node, len(o.Plan.Steps)), stages: map[string]*stageState{},
 		ended: make(chan *node), failedApps: map[string]string{},
 	}
-	for _, st := range r.plan.Stages {
+	for _, st := range o.Plan.Stages {
 		s.stages[st.Name] = &stageState{plan: st, left: len(st.Steps)}
 	}
-	for _, step := range r.plan.Steps {
+	for _, step := range o.Plan.Steps {
 		n := &node{step: step, stage: s.stages[step.Stage]}
 		s.nodes = append(s.nodes, n)
 		s.byStep[step.ID] = n
@@ -133,7 +168,7 @@ func (s *schedule) loop(ctx context.Context) {
 	if s.mainLeft == 0 {
 		s.releaseFinally()
 	}
-	interrupt, done := s.r.opts.Interrupt, ctx.Done()
+	interrupt, done := s.Interrupt, ctx.Done()
 	s.dispatch(stepCtx)
 	for s.running > 0 {
 		select {
@@ -158,14 +193,12 @@ func (s *schedule) dispatch(ctx context.Context) {
 		n := s.ready[0]
 		s.ready = s.ready[1:]
 		if reason := s.notReached(n); reason != "" {
-			s.settle(n, outcome{kind: events.Skipped, failure: reason})
+			s.settle(n, reason)
 			continue
 		}
 		if n.step.Action == plan.Skip {
-			if n.step.Fact != nil {
-				s.r.values.set(n.step.Stage, n.step.App, n.step.Fact.Values)
-			}
-			s.settle(n, outcome{kind: events.Skipped})
+			s.Recall(n.step)
+			s.settle(n, "")
 			continue
 		}
 		if !s.room(n.stage) {
@@ -209,20 +242,21 @@ func (s *schedule) start(ctx context.Context, n *node) {
 	s.running++
 	ctx, n.cancel = context.WithCancelCause(ctx)
 	go func() { // owned by loop, which waits for its message
-		n.result = s.r.execute(ctx, n.step, stage.plan.Source)
+		n.ended, n.broken = s.Execute(ctx, n.step, stage.plan.Source)
 		s.ended <- n
 	}()
 }
 
-// settle ends a step that was never started.
-func (s *schedule) settle(n *node, o outcome) {
-	e := about(events.StepEnded, n.step)
-	e.Outcome, e.Error, e.Cause = o.kind, o.failure, n.step.Cause
-	if o.failure != "" {
-		e.Cause = ""
+// settle ends a step that was never started: because it is recorded, or for a
+// reason.
+func (s *schedule) settle(n *node, reason string) {
+	e := record.About(events.StepEnded, n.step)
+	e.Outcome, e.Error = events.Skipped, reason
+	if reason == "" {
+		e.Cause = n.step.Cause
 	}
 	s.emit(e)
-	n.result = o
+	n.ended = e
 	s.unblock(n)
 }
 
@@ -234,12 +268,11 @@ func (s *schedule) finish(n *node) {
 		s.ready = append(s.ready, n.stage.queue[0])
 		n.stage.queue = n.stage.queue[1:]
 	}
-	o := n.result
 	switch {
-	case o.broken != nil:
-		s.fatal(o.broken)
-	case o.kind == events.Failed || o.kind == events.TimedOut:
-		s.failures = append(s.failures, o.event)
+	case n.broken != nil:
+		s.fatal(n.broken)
+	case n.ended.Outcome == events.Failed || n.ended.Outcome == events.TimedOut:
+		s.failures = append(s.failures, n.ended)
 		n.stage.failed++
 		s.fail(n)
 	}
@@ -316,8 +349,7 @@ func (s *schedule) fatal(err error) {
 // unblock tells those that wait for a step, or its stage, that it has ended.
 func (s *schedule) unblock(n *node) {
 	n.done = true
-	o := n.result
-	good := o.failure == "" && o.broken == nil || o.kind != events.Skipped && n.stage.plan.Source.OnFailure == stages.Continue
+	good := n.ended.Error == "" && n.broken == nil || n.ended.Outcome != events.Skipped && n.stage.plan.Source.OnFailure == stages.Continue
 	for _, needer := range n.needers {
 		if !good && needer.missed == "" {
 			needer.missed = n.step.ID + " was not done"
@@ -371,7 +403,7 @@ func (s *schedule) release(n *node) {
 }
 
 func (s *schedule) emit(e events.Event) {
-	if err := s.r.emit(e); err != nil {
+	if err := s.Emit(e); err != nil {
 		s.fatal(err)
 	}
 }

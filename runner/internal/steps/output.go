@@ -1,4 +1,4 @@
-package runner
+package steps
 
 import (
 	"bufio"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/runner/internal/record"
 	"github.com/stagehand-dev/stagehand/waiters"
 )
 
@@ -39,11 +40,11 @@ type output struct {
 
 // follow reads the helper's log until it ends or ctx does. The goroutine is
 // owned by the output: finish waits for it.
-func (r *run) follow(ctx context.Context, a *active) *output {
+func (c *Crew) follow(ctx context.Context, a *active) *output {
 	out := &output{values: map[string]string{}, done: make(chan struct{})}
 	go func() {
 		defer close(out.done)
-		reader, err := r.engine.Logs(ctx, a.Container, containers.LogOptions{Follow: true})
+		reader, err := c.Engine.Logs(ctx, a.Container, containers.LogOptions{Follow: true})
 		if err != nil {
 			out.err = err
 			return
@@ -55,9 +56,9 @@ func (r *run) follow(ctx context.Context, a *active) *output {
 		out.err = eachLine(reader, func(line string) {
 			if p := out.take(line); p != nil && (time.Since(reported) >= progressPause || p.Total > 0 && p.Done >= p.Total) {
 				reported = time.Now()
-				e := about(events.StepProgress, a.Step)
+				e := record.About(events.StepProgress, a.Step)
 				e.Attempt, e.Progress = a.attempt, p
-				_ = r.emit(e) // the recorder remembers its failure for the next event that counts
+				c.Record.Note(e)
 			}
 		})
 	}()

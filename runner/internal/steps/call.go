@@ -1,4 +1,4 @@
-package runner
+package steps
 
 import (
 	"context"
@@ -8,12 +8,12 @@ import (
 )
 
 // call is the verb call: one request, answered as the stack file expects.
-func (r *run) call(ctx context.Context, a *active) outcome {
-	call, missing := resolve(&r.values, *a.Unit.Call, a.App)
+func (c *Crew) call(ctx context.Context, a *active) outcome {
+	call, missing := resolve(c, *a.Unit.Call, a.App)
 	if len(missing) > 0 {
 		return failed("no step before it handed on %v", missing)
 	}
-	answer, err := call.Do(ctx, r.world())
+	answer, err := call.Do(ctx, c.World)
 	switch {
 	case ctx.Err() != nil:
 		return interruption(ctx, answer.Detail)

@@ -1,4 +1,4 @@
-package runner
+package steps
 
 import (
 	"context"
@@ -60,17 +60,17 @@ func (d *deaths) forget(name string) {
 
 // deathOf tells, as a *waiters.Dead, the first of the containers that dies; it
 // ends with ctx.
-func (r *run) deathOf(ctx context.Context, watched []string) <-chan error {
+func (c *Crew) deathOf(ctx context.Context, watched []string) <-chan error {
 	over := make(chan error, 1)
 	if len(watched) == 0 {
 		return over
 	}
 	go func() { // ends with ctx, which its caller cancels
 		for {
-			ended, changed := r.deaths.wait()
+			ended, changed := c.deaths.wait()
 			for _, name := range watched {
 				if status, dead := ended[name]; dead {
-					over <- &waiters.Dead{Name: name, Status: status, Logs: lastLines(ctx, r.engine, name)}
+					over <- &waiters.Dead{Name: name, Status: status, Logs: lastLines(ctx, c.Engine, name)}
 					return
 				}
 			}
@@ -84,25 +84,25 @@ func (r *run) deathOf(ctx context.Context, watched []string) <-chan error {
 	return over
 }
 
-// watchDeaths follows the engine's events until ctx ends; the channel is
+// WatchDeaths follows the engine's events until ctx ends; the channel is
 // closed when it has stopped. A stream that breaks is opened again, and what
 // happened meanwhile is read from the containers themselves.
-func (r *run) watchDeaths(ctx context.Context) <-chan struct{} {
+func (c *Crew) WatchDeaths(ctx context.Context) <-chan struct{} {
 	stopped := make(chan struct{})
-	if !r.watches() {
+	if !c.watches() {
 		close(stopped)
 		return stopped
 	}
-	labels := map[string]string{containers.LabelStack: r.stack.Name, containers.LabelRole: containers.RoleService}
+	labels := map[string]string{containers.LabelStack: c.Stack.Name, containers.LabelRole: containers.RoleService}
 	go func() {
 		defer close(stopped)
 		for ctx.Err() == nil {
-			_ = r.engine.Events(ctx, labels, func() { r.lookForDead(ctx, labels) }, func(e containers.Event) {
+			_ = c.Engine.Events(ctx, labels, func() { c.lookForDead(ctx, labels) }, func(e containers.Event) {
 				if e.Kind != containers.EventEnded {
 					return
 				}
-				if status, err := r.engine.Status(ctx, e.Name); err == nil && status.Ended() {
-					r.deaths.set(status)
+				if status, err := c.Engine.Status(ctx, e.Name); err == nil && status.Ended() {
+					c.deaths.set(status)
 				}
 			})
 			select {
@@ -115,8 +115,8 @@ func (r *run) watchDeaths(ctx context.Context) <-chan struct{} {
 }
 
 // watches tells whether any step to come cares for deaths.
-func (r *run) watches() bool {
-	for _, s := range r.plan.Steps {
+func (c *Crew) watches() bool {
+	for _, s := range c.Plan.Steps {
 		if len(s.Watches) > 0 && s.Action != "skip" {
 			return true
 		}
@@ -124,14 +124,14 @@ func (r *run) watches() bool {
 	return false
 }
 
-func (r *run) lookForDead(ctx context.Context, labels map[string]string) {
-	list, err := r.engine.List(ctx, labels)
+func (c *Crew) lookForDead(ctx context.Context, labels map[string]string) {
+	list, err := c.Engine.List(ctx, labels)
 	if err != nil {
 		return
 	}
 	for _, status := range list {
 		if status.Ended() {
-			r.deaths.set(status)
+			c.deaths.set(status)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package runner
+package steps
 
 import (
 	"context"
@@ -11,31 +11,31 @@ import (
 
 // startService is the verb start: the service's container runs, and is ready
 // where the stage says what that means.
-func (r *run) startService(ctx context.Context, a *active) outcome {
+func (c *Crew) startService(ctx context.Context, a *active) outcome {
 	kind := events.Done
 	image := ""
-	if a.Action == plan.Adopt && a.attempt == 1 || r.stands(ctx, a) {
+	if a.Action == plan.Adopt && a.attempt == 1 || c.stands(ctx, a) {
 		kind = events.Adopted
 	} else {
 		var o outcome
 		var ok bool
-		if image, o, ok = r.bringUp(ctx, a); !ok {
+		if image, o, ok = c.bringUp(ctx, a); !ok {
 			return o
 		}
 	}
 	o := outcome{kind: kind}
 	if a.Unit.Ready != nil {
-		if o = r.awaitCondition(ctx, a, a.Unit.Ready); o.failure != "" || o.broken != nil {
+		if o = c.awaitCondition(ctx, a, a.Unit.Ready); o.failure != "" || o.broken != nil {
 			return o
 		}
 		o.kind = kind
 	}
-	status, err := r.engine.Status(ctx, a.Container)
+	status, err := c.Engine.Status(ctx, a.Container)
 	if err != nil {
-		return r.callFailed(ctx, err)
+		return c.callFailed(ctx, err)
 	}
 	if status.Ended() {
-		return r.died(ctx, a, status)
+		return c.died(ctx, a, status)
 	}
 	o.spec, o.image = a.spec.Labels[containers.LabelSpec], image
 	if image == "" {
@@ -49,11 +49,11 @@ func (r *run) startService(ctx context.Context, a *active) outcome {
 
 // stands tells whether a service whose spec was known only now, because of a
 // value that was handed on, turns out to run as it should already.
-func (r *run) stands(ctx context.Context, a *active) bool {
+func (c *Crew) stands(ctx context.Context, a *active) bool {
 	if a.Hash != "" || a.Action != plan.Recreate || a.attempt > 1 {
 		return false
 	}
-	status, err := r.engine.Status(ctx, a.Container)
+	status, err := c.Engine.Status(ctx, a.Container)
 	return err == nil && status.Running() && status.Labels[containers.LabelSpec] == a.spec.Labels[containers.LabelSpec]
 }
 
@@ -69,49 +69,51 @@ func hostPort(p containers.Binding) string {
 }
 
 // bringUp makes and starts the container as the plan says.
-func (r *run) bringUp(ctx context.Context, a *active) (string, outcome, bool) {
-	image, o, ok := r.image(ctx, a)
+func (c *Crew) bringUp(ctx context.Context, a *active) (string, outcome, bool) {
+	image, o, ok := c.image(ctx, a)
 	if !ok {
 		return "", o, false
 	}
-	if o, ok := r.takeOver(ctx, a); !ok {
+	if o, ok := c.takeOver(ctx, a); !ok {
 		return "", o, false
 	}
 	if a.Action == plan.Recreate && a.attempt == 1 {
-		if o, ok := r.removeService(ctx, a.Container, a.Step); !ok {
+		if o, ok := c.removeService(ctx, a.Container, a.Step); !ok {
 			return "", o, false
 		}
 	}
 	if a.Action != plan.Restart {
-		if o, ok := r.create(ctx, a); !ok {
+		if o, ok := c.create(ctx, a); !ok {
 			return "", o, false
 		}
-		r.made.add(a.Container)
+		c.mu.Lock()
+		c.made = append(c.made, a.Container)
+		c.mu.Unlock()
 	}
-	if err := r.engine.Start(ctx, a.Container); err != nil {
-		return "", r.startFailed(ctx, a, err), false
+	if err := c.Engine.Start(ctx, a.Container); err != nil {
+		return "", c.startFailed(ctx, a, err), false
 	}
-	r.deaths.forget(a.Container)
+	c.deaths.forget(a.Container)
 	return image, outcome{}, true
 }
 
 // removeService stops the old container by its own signal and grace before it
 // makes room for the new one.
-func (r *run) removeService(ctx context.Context, name string, step *plan.Step) (outcome, bool) {
-	o, _, ok := r.stopService(ctx, name, step, "to be made anew: "+step.Cause)
+func (c *Crew) removeService(ctx context.Context, name string, step *plan.Step) (outcome, bool) {
+	o, _, ok := c.stopService(ctx, name, step, "to be made anew: "+step.Cause)
 	if !ok {
 		return o, false
 	}
-	if err := r.engine.Destroy(ctx, name); err != nil {
-		return r.callFailed(ctx, err), false
+	if err := c.Engine.Destroy(ctx, name); err != nil {
+		return c.callFailed(ctx, err), false
 	}
 	return outcome{}, true
 }
 
 // died is the outcome of a service that ended although it should stay.
-func (r *run) died(ctx context.Context, a *active, status containers.Status) outcome {
+func (c *Crew) died(ctx context.Context, a *active, status containers.Status) outcome {
 	return outcome{
 		kind: events.Failed, status: &status, failure: "ended at once: " + status.Verdict(),
-		logs: lastLines(ctx, r.engine, a.Container), spec: a.spec.Labels[containers.LabelSpec],
+		logs: lastLines(ctx, c.Engine, a.Container), spec: a.spec.Labels[containers.LabelSpec],
 	}
 }

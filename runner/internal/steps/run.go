@@ -1,4 +1,4 @@
-package runner
+package steps
 
 import (
 	"context"
@@ -6,15 +6,15 @@ import (
 
 // runHelper is the verb run: a helper to its end, or until its condition
 // holds and it has shut down cleanly.
-func (r *run) runHelper(ctx context.Context, a *active) outcome {
+func (c *Crew) runHelper(ctx context.Context, a *active) outcome {
 	if a.Unit.Until == nil {
-		return r.helper(ctx, a, nil)
+		return c.helper(ctx, a, nil)
 	}
-	condition, o, ok := r.resolved(a, a.Unit.Until)
+	condition, o, ok := c.resolved(a, a.Unit.Until)
 	if !ok {
 		return o
 	}
 	watch, cancel := context.WithCancel(ctx)
 	defer cancel()
-	return r.helper(ctx, a, r.until(watch, a, condition))
+	return c.helper(ctx, a, c.until(watch, a, condition))
 }

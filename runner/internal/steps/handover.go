@@ -1,4 +1,4 @@
-package runner
+package steps
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/plan"
+	"github.com/stagehand-dev/stagehand/runner/internal/record"
 )
 
 // holders knows, for each exclusive volume, how its last holder ended, and
@@ -109,19 +110,19 @@ func stopSignal(name string) int {
 // takeOver hands the step's exclusive volume over to it: whoever holds it is
 // stopped within its own grace, and nothing starts unless the last holder has
 // shut down cleanly or the stage's proof holds all the same.
-func (r *run) takeOver(ctx context.Context, a *active) (outcome, bool) {
+func (c *Crew) takeOver(ctx context.Context, a *active) (outcome, bool) {
 	if a.Exclusive == "" {
 		return outcome{}, true
 	}
-	all, err := r.engine.List(ctx, nil)
+	all, err := c.Engine.List(ctx, nil)
 	if err != nil {
-		return r.callFailed(ctx, err), false
+		return c.callFailed(ctx, err), false
 	}
 	for _, other := range all {
 		if other.Name == a.Container || !slices.Contains(other.Volumes, a.Exclusive) {
 			continue
 		}
-		if other.Labels[containers.LabelStack] != r.stack.Name {
+		if other.Labels[containers.LabelStack] != c.Stack.Name {
 			if other.Running() {
 				o := failed("%s is held by the container %s, which is not of this stack: stop it first", a.Exclusive, other.Name)
 				o.conflict = true
@@ -129,20 +130,20 @@ func (r *run) takeOver(ctx context.Context, a *active) (outcome, bool) {
 			}
 			continue
 		}
-		if o, ok := r.handOver(ctx, a, other); !ok {
+		if o, ok := c.handOver(ctx, a, other); !ok {
 			return o, false
 		}
 	}
-	why := r.holds.unclean(a.Exclusive, a.ID)
-	if why == "" || r.proven(ctx, a) {
+	why := c.holds.unclean(a.Exclusive, a.ID)
+	if why == "" || c.proven(ctx, a) {
 		return outcome{}, true
 	}
 	return failed("%s cannot be handed over: %s. Give the holder a longer stop_grace_period; if its data is known to be good, let a proof of this stage say so", a.Exclusive, why), false
 }
 
 // handOver ends one holder of the volume.
-func (r *run) handOver(ctx context.Context, a *active, holder containers.Status) (outcome, bool) {
-	step := r.plan.Step(holder.Labels[containers.LabelStep])
+func (c *Crew) handOver(ctx context.Context, a *active, holder containers.Status) (outcome, bool) {
+	step := c.Plan.Step(holder.Labels[containers.LabelStep])
 	if step == nil {
 		step = &plan.Step{ID: holder.Labels[containers.LabelStep], Stage: holder.Labels[containers.LabelStage], Container: holder.Name, Exclusive: a.Exclusive}
 	}
@@ -153,12 +154,12 @@ func (r *run) handOver(ctx context.Context, a *active, holder containers.Status)
 		if step.Helper() {
 			return outcome{}, true // its end was recorded when it ended
 		}
-		r.holds.ended(a.Exclusive, step.ID, specOf(step), holder)
+		c.holds.ended(a.Exclusive, step.ID, specOf(step), holder)
 		return outcome{}, true
 	}
-	o, status, ok := r.stopService(ctx, holder.Name, step, fmt.Sprintf("to hand %s over to %s", a.Exclusive, a.ID))
+	o, status, ok := c.stopService(ctx, holder.Name, step, fmt.Sprintf("to hand %s over to %s", a.Exclusive, a.ID))
 	if ok {
-		r.holds.ended(a.Exclusive, step.ID, specOf(step), status)
+		c.holds.ended(a.Exclusive, step.ID, specOf(step), status)
 	}
 	return o, ok
 }
@@ -171,39 +172,39 @@ func specOf(step *plan.Step) containers.Spec {
 }
 
 // proven looks once whether the stage's proof holds.
-func (r *run) proven(ctx context.Context, a *active) bool {
+func (c *Crew) proven(ctx context.Context, a *active) bool {
 	if a.Unit.Proof == nil {
 		return false
 	}
-	condition, _, ok := r.resolved(a, a.Unit.Proof)
+	condition, _, ok := c.resolved(a, a.Unit.Proof)
 	if !ok {
 		return false
 	}
-	seen, err := condition.Look(ctx, r.world())
+	seen, err := condition.Look(ctx, c.World)
 	return err == nil && seen.Holds
 }
 
 // stopService stops a container of the stack by its own signal and grace, and
 // records that and how it ended.
-func (r *run) stopService(ctx context.Context, name string, step *plan.Step, cause string) (outcome, containers.Status, bool) {
+func (c *Crew) stopService(ctx context.Context, name string, step *plan.Step, cause string) (outcome, containers.Status, bool) {
 	grace := specOf(step).Grace()
-	status, err := r.engine.Status(ctx, name)
+	status, err := c.Engine.Status(ctx, name)
 	if err == nil && status.Labels[containers.LabelGrace] != "" {
 		if own, parseErr := time.ParseDuration(status.Labels[containers.LabelGrace]); parseErr == nil {
 			grace = own
 		}
 	}
-	status, err = r.stop(ctx, name, grace)
+	status, err = c.stop(ctx, name, grace)
 	if err != nil {
-		return r.callFailed(ctx, err), status, false
+		return c.callFailed(ctx, err), status, false
 	}
-	e := about(events.ServiceStopped, step)
+	e := record.About(events.ServiceStopped, step)
 	e.Container, e.Cause, e.Exclusive = name, cause, step.Exclusive
 	if status.Ended() {
 		code := status.ExitCode
 		e.ExitCode, e.OOM = &code, status.OOMKilled
 	}
-	if err := r.emit(e); err != nil {
+	if err := c.Record.Emit(e); err != nil {
 		return broke(err), status, false
 	}
 	return outcome{}, status, true

@@ -1,0 +1,99 @@
+// Package steps does the steps of a plan on an engine, one file per verb: it
+// starts what is due, waits, records each outcome before it destroys
+// anything, and stops what it is told to stop within its grace.
+package steps
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/plan"
+	"github.com/stagehand-dev/stagehand/runner/internal/record"
+	"github.com/stagehand-dev/stagehand/stages"
+	"github.com/stagehand-dev/stagehand/waiters"
+)
+
+// Options of a Crew. All must be set but Killed.
+type Options struct {
+	Engine containers.Engine
+	Stack  *stages.Stack
+	Plan   *plan.Plan
+	Record *record.Recorder
+	// Run is the run's ID.
+	Run string
+	// Holders are, by exclusive volume, the events in which the last holders of
+	// earlier runs ended.
+	Holders map[string]events.Event
+	// World is what conditions may look at.
+	World waiters.World
+	// Killed is closed when no grace is to be waited for any more.
+	Killed <-chan struct{}
+}
+
+// Crew does the steps of one run. It is safe for concurrent use.
+type Crew struct {
+	Options
+	holds  holders
+	deaths deaths
+	// mu guards values and made.
+	mu     sync.Mutex
+	values plan.Values
+	made   []string
+	// images are known to be on the engine by now, by reference.
+	images sync.Map
+	// background owns what is off the critical path: destroying helpers.
+	background errgroup.Group
+}
+
+// destroyers is how many helpers are destroyed at a time.
+const destroyers = 8
+
+// New returns a crew that has done nothing yet.
+func New(o Options) *Crew {
+	c := &Crew{Options: o, values: plan.Values{}}
+	c.holds = holders{locks: map[string]chan struct{}{}, ends: map[string]lastEnd{}}
+	c.holds.load(o.Holders)
+	c.background.SetLimit(destroyers)
+	return c
+}
+
+// Recall takes over what a step that is recorded as done handed on.
+func (c *Crew) Recall(step *plan.Step) {
+	if step.Fact != nil {
+		c.handOn(step, step.Fact.Values)
+	}
+}
+
+// Made is the services' containers that this run made, in order.
+func (c *Crew) Made() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]string(nil), c.made...)
+}
+
+// Finish waits until every helper whose outcome is recorded is destroyed. The
+// error is the first that the engine or the ledger gave.
+func (c *Crew) Finish() error { return c.background.Wait() }
+
+func (c *Crew) handOn(step *plan.Step, values map[string]string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.values.Set(step.Stage, step.App, values)
+}
+
+// resolve replaces the marks of handed-on values in x by what is known now.
+func resolve[T any](c *Crew, x T, app string) (T, []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return plan.Resolve(x, c.values, app)
+}
+
+// stop stops a container within grace, at once when the crew is told to kill.
+func (c *Crew) stop(ctx context.Context, name string, grace time.Duration) (containers.Status, error) {
+	return Stop(ctx, c.Engine, name, grace, c.Killed)
+}
