@@ -1,6 +1,16 @@
-# Builds stagehand and shows it. Everything may be repeated: what is there is used.
+# Builds, shows and tests stagehand. Everything may be repeated: what is there
+# is used, what is missing is brought.
 
-.PHONY: build engine images demo
+.PHONY: help demo test build engine images test-tools lint fuzz clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
+
+demo: ## the HAF stack from nothing to serving, on a real engine
+	@scripts/demo.sh
+
+test: engine images test-tools lint ## all set-up, all tests
+	go test -race -timeout 20m -parallel 4 ./...
 
 build: ## bin/stagehand
 	CGO_ENABLED=0 go build -trimpath -o bin/stagehand ./cmd/stagehand
@@ -11,5 +21,19 @@ engine: ## a container engine that answers
 images: engine ## the examples' images
 	@scripts/images.sh
 
-demo: ## the HAF stack from nothing to serving
-	@scripts/demo.sh
+test-tools: ## what the tests use besides Go and an engine
+	@scripts/test-tools.sh
+
+lint: bin/golangci-lint test-tools ## the linters, depguard's floors among them
+	bin/golangci-lint run ./...
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run scripts/*.sh; else echo "lint: no shellcheck, the scripts are not checked"; fi
+
+bin/golangci-lint: tools/go.mod tools/go.sum
+	cd tools && go build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+FUZZ_TIME ?= 10m
+fuzz: ## the parser against broken stack files, FUZZ_TIME long (10m)
+	go test ./stages -run '^$$' -fuzz FuzzLoad -fuzztime $(FUZZ_TIME) -fuzzminimizetime 20x
+
+clean: ## what was built here; images and engine stay
+	rm -rf bin .cache
