@@ -27,6 +27,8 @@ const (
 	LabelSpec = "dev.stagehand.spec"
 	// LabelKeep is how long a helper that ended is kept, as a Go duration.
 	LabelKeep = "dev.stagehand.keep"
+	// LabelExclusive is the volume that the container holds for itself.
+	LabelExclusive = "dev.stagehand.exclusive"
 	// LabelCreated is when a volume was made, RFC 3339, for engines that do not
 	// keep that themselves.
 	LabelCreated = "dev.stagehand.created"

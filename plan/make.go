@@ -160,6 +160,9 @@ func (m *maker) label(step *Step) {
 		labels[containers.LabelApp] = step.App
 	}
 	labels[containers.LabelGrace] = step.Spec.Grace().String()
+	if step.Exclusive != "" {
+		labels[containers.LabelExclusive] = step.Exclusive
+	}
 	labels[containers.LabelRole] = containers.RoleService
 	if step.Helper() {
 		labels[containers.LabelRole] = containers.RoleHelper
