@@ -251,10 +251,11 @@ func counts(plan map[string]int) string {
 		total += plan[action]
 		parts = append(parts, fmt.Sprintf("%d %s", plan[action], action))
 	}
-	return joined(": ", plural(total, "step"), strings.Join(parts, ", "))
+	return joined(": ", Plural(total, "step"), strings.Join(parts, ", "))
 }
 
-func plural(n int, word string) string {
+// Plural is "1 step", "2 steps".
+func Plural(n int, word string) string {
 	if n == 1 {
 		return "1 " + word
 	}

@@ -14,7 +14,7 @@ func (l *Lines) summary(e events.Event) {
 	l.print("")
 	head := fmt.Sprintf("%s: %s after %s", e.Stack, e.Verdict, duration(e.Elapsed))
 	if len(l.failures) > 0 {
-		head += fmt.Sprintf(": %s failed", plural(len(l.failures), "step"))
+		head += fmt.Sprintf(": %s failed", Plural(len(l.failures), "step"))
 	}
 	if len(l.missed) > 0 {
 		head += fmt.Sprintf(", %d stopped or not reached", len(l.missed))

@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/cli"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/engines"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/containers/enginetest/actor"
 	"github.com/stagehand-dev/stagehand/containers/memory"
@@ -29,7 +30,34 @@ import (
 	"github.com/stagehand-dev/stagehand/ledger"
 )
 
-func TestMain(m *testing.M) { testscript.Main(leakTest{m}, map[string]func(){"stagehand": main}) }
+func TestMain(m *testing.M) { testscript.Main(leakTest{m}, map[string]func(){"stagehand": program}) }
+
+// program is the whole program, but for one more engine: memory:, which is made
+// empty and is gone with the process.
+func program() {
+	c := cli.Command{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Open: func(ctx context.Context, endpoint string) (containers.Engine, error) {
+		if endpoint == "memory:" {
+			return halting{newMemory()}, nil
+		}
+		return engines.Open(ctx, endpoint)
+	}}
+	os.Exit(c.Process(os.Args[1:]))
+}
+
+// actorImage is the image that the memory engine has: the contract suite's actor.
+const actorImage = "stagehand-actor:test"
+
+func newMemory() *memory.Engine {
+	return memory.New(memory.Options{Images: map[string]memory.Program{actorImage: actor.Main}})
+}
+
+// halting ends the containers with the connection: they live in this process.
+type halting struct{ *memory.Engine }
+
+func (h halting) Close() error {
+	h.Halt()
+	return h.Engine.Close()
+}
 
 // leakTest looks for goroutines that the commands left behind.
 type leakTest struct{ m *testing.M }
@@ -63,7 +91,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") == "1",
 		Setup: func(env *testscript.Env) error {
-			w := &world{engine: cli.NewMemory(), signals: make(chan os.Signal, 4)}
+			w := &world{engine: newMemory(), signals: make(chan os.Signal, 4)}
 			env.Values[worldKey{}] = w
 			env.Setenv("STAGEHAND_ENGINE", "memory:")
 			env.Setenv("STAGEHAND_LEDGER", filepath.Join(env.WorkDir, ".ledger.db"))
@@ -138,7 +166,7 @@ func (w *world) command(ts *testscript.TestScript, signals <-chan os.Signal, std
 			if endpoint == "memory:" {
 				return shared{w.engine}, nil
 			}
-			return cli.OpenEngine(ctx, endpoint)
+			return engines.Open(ctx, endpoint)
 		},
 	}
 }
@@ -256,7 +284,7 @@ func latest(ctx context.Context, ts *testscript.TestScript) (ledger.Run, []event
 var image = sync.OnceValue(func() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	archive, err := actor.Tar(ctx, cli.MemoryImage)
+	archive, err := actor.Tar(ctx, actorImage)
 	if err != nil {
 		return err
 	}

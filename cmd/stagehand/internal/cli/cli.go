@@ -15,10 +15,11 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/engines"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/containers"
-	"github.com/stagehand-dev/stagehand/problems"
 )
 
 // Command is the world that the command line runs in. Nothing below Main
@@ -32,59 +33,57 @@ type Command struct {
 	Environ []string
 	// Signals are the user's requests to stop; nil never asks.
 	Signals <-chan os.Signal
-	// Open connects to the engine that an endpoint names; nil is OpenEngine.
+	// Open connects to the engine that an endpoint names; nil is engines.Open.
 	Open func(ctx context.Context, endpoint string) (containers.Engine, error)
 }
 
 // Main runs the command line with the process's folder, environment and
 // signals, and returns the exit code.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return Command{Stdin: stdin, Stdout: stdout, Stderr: stderr}.Process(args)
+}
+
+// Process is Main with the process's signals in place of Signals.
+func (c Command) Process(args []string) int {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
 	// A reader of our output that goes away is an error of the write, which
 	// ends a listing but never a run.
 	signal.Ignore(syscall.SIGPIPE)
-	c := Command{Stdin: stdin, Stdout: stdout, Stderr: stderr, Signals: signals}
+	c.Signals = signals
 	return c.Main(args)
 }
 
 // Main runs one command line and returns the exit code.
 func (c Command) Main(args []string) int {
 	if c.Open == nil {
-		c.Open = OpenEngine
+		c.Open = engines.Open
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	in := &invocation{Command: c}
-	stop := in.watchSignals(func(int) { cancel(errInterrupted) })
+	stop := in.watchSignals(func(int) { cancel(exit.ErrInterrupted) })
 	defer stop()
 	root := in.root()
-	root.SetArgs(in.arguments(root, args))
+	root.SetArgs(flags.Arguments(root, args))
 	root.SetIn(c.Stdin)
 	root.SetOut(c.Stdout)
 	root.SetErr(c.Stderr)
 	err := root.ExecuteContext(ctx)
-	if err != nil && errors.Is(context.Cause(ctx), errInterrupted) {
-		err = errInterrupted // whatever a call that was cut short says of it
+	if err != nil && errors.Is(context.Cause(ctx), exit.ErrInterrupted) {
+		err = exit.ErrInterrupted // whatever a call that was cut short says of it
 	}
-	return in.report(err)
+	return exit.Tell(c.Stderr, err)
 }
 
 // invocation is one command line being run.
 type invocation struct {
 	Command
-	flags   globals
+	flags   flags.Globals
 	handler handler
 	// asked: the user wanted the run to stop.
 	asked atomic.Bool
-}
-
-// globals are the flags that belong to every command.
-type globals struct {
-	files, profiles, envFiles []string
-	name, engine, ledger      string
-	json                      bool
 }
 
 func (in *invocation) root() *cobra.Command {
@@ -96,7 +95,7 @@ helpers appear, do their one job and are gone; detectors wait for what must be
 true; services stay. The same command, run again after any failure, goes on
 where it ended.
 
-` + exitTable(),
+` + exit.Table(),
 		Args:          cobra.ArbitraryArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -104,18 +103,11 @@ where it ended.
 			if len(args) == 0 {
 				return cmd.Help()
 			}
-			return unknownCommand(cmd, args[0])
+			return flags.UnknownCommand(cmd, args[0])
 		},
 	}
-	f := root.PersistentFlags()
-	f.StringArrayVarP(&in.flags.files, "file", "f", nil, "stack `FILE`, may be repeated; - is standard input (default stagehand.yaml, or compose.yaml, here or in a folder above)")
-	f.StringVarP(&in.flags.name, "project-name", "p", "", "`NAME` of the stack (default the file's name:, then its folder's)")
-	f.StringArrayVar(&in.flags.profiles, "profile", nil, "activate the profile `NAME`, may be repeated")
-	f.StringArrayVar(&in.flags.envFiles, "env-file", nil, "`FILE` with variables in place of .env, may be repeated")
-	f.StringVar(&in.flags.engine, "engine", "", "`ENDPOINT` of the engine: a docker context, or an address as of DOCKER_HOST (default $STAGEHAND_ENGINE, then as docker finds it)")
-	f.StringVar(&in.flags.ledger, "ledger", "", "`FILE` that events are kept in (default $STAGEHAND_LEDGER, then stagehand/ledger.db in the user's state folder)")
-	f.BoolVar(&in.flags.json, "json", false, "write JSON and nothing else on standard output")
-	root.SetFlagErrorFunc(flagError)
+	in.flags.Bind(root.PersistentFlags())
+	root.SetFlagErrorFunc(flags.Unknown)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Short: "Says what a command does", RunE: help})
 	root.AddCommand(in.up(), in.down(), in.plan(), in.validate(), in.ps(), in.logs(), in.status(), in.events(), in.version(), in.probe())
@@ -137,71 +129,7 @@ func help(cmd *cobra.Command, args []string) error {
 			return c.Help()
 		}
 	}
-	return unknownCommand(root, args[0])
-}
-
-func unknownCommand(root *cobra.Command, word string) error {
-	var names []string
-	for _, c := range root.Commands() {
-		if !c.Hidden && c.Name() != "completion" {
-			names = append(names, c.Name())
-		}
-	}
-	return usage("unknown command %q: %s", word, problems.OneOf(word, names))
-}
-
-// flagError puts a suggestion to an unknown flag.
-func flagError(cmd *cobra.Command, err error) error {
-	var unknown *pflag.NotExistError
-	if !errors.As(err, &unknown) {
-		return usage("%v: see stagehand %s --help", err, strings.TrimPrefix(cmd.CommandPath(), "stagehand "))
-	}
-	var names []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	text := err.Error()
-	if near := problems.Nearest(unknown.GetSpecifiedName(), names); near != "" && len(unknown.GetSpecifiedName()) > 1 {
-		text += fmt.Sprintf(": did you mean --%s?", near)
-	}
-	return usage("%s: see %s --help", text, cmd.CommandPath())
-}
-
-// arguments makes "logs -f" mean what everybody types it for: after that
-// command's name -f is --follow, before it a file.
-func (in *invocation) arguments(root *cobra.Command, args []string) []string {
-	at := commandAt(root.PersistentFlags(), args)
-	if at < 0 || args[at] != "logs" {
-		return args
-	}
-	out := slices.Clone(args)
-	for i := at + 1; i < len(out) && out[i] != "--"; i++ {
-		if out[i] == "-f" {
-			out[i] = "--follow"
-		}
-	}
-	return out
-}
-
-// commandAt is where the command's name stands among args, -1 if nowhere.
-func commandAt(flags *pflag.FlagSet, args []string) int {
-	for i := 0; i < len(args); i++ {
-		arg := args[i]
-		if len(arg) < 2 || arg[0] != '-' {
-			return i
-		}
-		if arg == "--" {
-			return -1
-		}
-		var flag *pflag.Flag
-		if name, isLong := strings.CutPrefix(arg, "--"); isLong {
-			flag = flags.Lookup(name) // not found where it has =VALUE
-		} else if len(arg) == 2 {
-			flag = flags.ShorthandLookup(arg[1:])
-		}
-		if flag != nil && flag.NoOptDefVal == "" {
-			i++ // its value
-		}
-	}
-	return -1
+	return flags.UnknownCommand(root, args[0])
 }
 
 // getenv reads the environment.

@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/runner"
 	"github.com/stagehand-dev/stagehand/views"
@@ -18,7 +20,7 @@ func (in *invocation) down() *cobra.Command {
 		Long: `Stops the stack's containers, what was started last first, each by its own
 signal and grace, and removes them and the stack's networks. Volumes stay
 unless --volumes is given. With -p NAME no stack file is needed.`,
-		Args: noArguments,
+		Args: flags.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runDown(cmd.Context(), volumes) },
 	}
 	cmd.Flags().BoolVar(&volumes, "volumes", false, "remove the stack's volumes too, and forget what was done")
@@ -40,7 +42,7 @@ func (in *invocation) runDown(ctx context.Context, volumes bool) (err error) {
 		lines.Steps = append(lines.Steps, s.ID)
 	}
 	var view events.Sink = lines
-	if in.flags.json {
+	if in.flags.JSON {
 		view = views.JSON{W: in.Stdout}
 	}
 	fan := &views.Fan{Keep: w.ledger, Show: []events.Sink{view}}
@@ -50,5 +52,5 @@ func (in *invocation) runDown(ctx context.Context, volumes bool) (err error) {
 	if ctx.Err() != nil {
 		in.say("what is not removed yet stays as it is; stagehand -p %s down goes on", name)
 	}
-	return ofEngine(err)
+	return exit.OfEngine(err)
 }

@@ -7,6 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/follow"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/ledger"
 	"github.com/stagehand-dev/stagehand/views"
@@ -22,7 +25,7 @@ func (in *invocation) events() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events [OPTIONS]",
 		Short: "Prints the events of a run from the ledger",
-		Args:  noArguments,
+		Args:  flags.NoArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return in.runEvents(cmd.Context(), o) },
 	}
 	cmd.Flags().BoolVar(&o.follow, "follow", false, "go on until the run has ended; wait for one if there is none")
@@ -46,7 +49,7 @@ func (in *invocation) runEvents(ctx context.Context, o eventsOptions) (err error
 	}
 	lines := &views.Lines{W: in.Stdout}
 	var view events.Sink = lines
-	if in.flags.json {
+	if in.flags.JSON {
 		view = views.JSON{W: in.Stdout}
 	}
 	for after := int64(0); ; {
@@ -69,7 +72,7 @@ func (in *invocation) runEvents(ctx context.Context, o eventsOptions) (err error
 		if !o.follow || len(fresh) > 0 && fresh[len(fresh)-1].Kind == events.RunEnded {
 			return nil
 		}
-		if err := pause(ctx, lookEvery); err != nil {
+		if err := follow.Pause(ctx, lookEvery); err != nil {
 			return err
 		}
 	}
@@ -79,7 +82,7 @@ func (in *invocation) findRun(ctx context.Context, l *ledger.Ledger, o eventsOpt
 	if o.run != "" {
 		run, ok, err := l.Find(ctx, o.run)
 		if err == nil && !ok {
-			err = usage("no run %s in the ledger %s: see stagehand status for the latest run's ID", o.run, l.Path())
+			err = exit.Misuse("no run %s in the ledger %s: see stagehand status for the latest run's ID", o.run, l.Path())
 		}
 		return run.ID, err
 	}
@@ -93,21 +96,10 @@ func (in *invocation) findRun(ctx context.Context, l *ledger.Ledger, o eventsOpt
 			return run.ID, err
 		}
 		if !o.follow {
-			return "", usage("no run of %s in the ledger %s: begin one with stagehand up", name, l.Path())
+			return "", exit.Misuse("no run of %s in the ledger %s: begin one with stagehand up", name, l.Path())
 		}
-		if err := pause(ctx, lookEvery); err != nil {
+		if err := follow.Pause(ctx, lookEvery); err != nil {
 			return "", err
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

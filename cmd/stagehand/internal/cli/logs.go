@@ -2,28 +2,21 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/follow"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/ledger"
 	"github.com/stagehand-dev/stagehand/problems"
 )
 
-type logOptions struct {
-	follow     bool
-	tail       int
-	timestamps bool
-	since      time.Time
-}
-
 func (in *invocation) logs() *cobra.Command {
-	var o logOptions
+	var o follow.Options
 	cmd := &cobra.Command{
 		Use:   "logs [OPTIONS] [STEP or SERVICE...]",
 		Short: "Prints what the stack's containers have printed",
@@ -33,13 +26,14 @@ lines that were recorded. After logs, -f means --follow; a stack file is named
 with --file, or before logs.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return in.runLogs(cmd.Context(), o, args) },
 	}
-	cmd.Flags().BoolVar(&o.follow, "follow", false, "go on until the containers have ended (also -f)")
-	cmd.Flags().IntVar(&o.tail, "tail", 0, "begin with the last `N` lines of each (default all)")
-	cmd.Flags().BoolVar(&o.timestamps, "timestamps", false, "put the time before each line")
+	cmd.Flags().BoolVar(&o.Follow, "follow", false, "go on until the containers have ended (also -f)")
+	cmd.Flags().IntVar(&o.Tail, "tail", 0, "begin with the last `N` lines of each (default all)")
+	cmd.Flags().BoolVar(&o.Timestamps, "timestamps", false, "put the time before each line")
 	return cmd
 }
 
-func (in *invocation) runLogs(ctx context.Context, o logOptions, names []string) (err error) {
+func (in *invocation) runLogs(ctx context.Context, o follow.Options, names []string) (err error) {
+	o.W, o.JSON = in.Stdout, in.flags.JSON
 	stack, _, err := in.target(ctx)
 	if err != nil {
 		return err
@@ -51,7 +45,7 @@ func (in *invocation) runLogs(ctx context.Context, o logOptions, names []string)
 	defer w.close(&err)
 	list, err := w.engine.List(ctx, ofStack(stack))
 	if err != nil {
-		return ofEngine(err)
+		return exit.OfEngine(err)
 	}
 	list = slices.DeleteFunc(list, func(s containers.Status) bool { return s.Labels[containers.LabelRole] == containers.RoleProbe })
 	if len(names) > 0 {
@@ -61,7 +55,7 @@ func (in *invocation) runLogs(ctx context.Context, o logOptions, names []string)
 	} else if len(list) == 0 {
 		in.say("%s has no containers; name a step to see what was recorded of it", stack)
 	}
-	return ofEngine(in.follow(ctx, w.engine, list, o))
+	return exit.OfEngine(follow.Containers(ctx, w.engine, list, o))
 }
 
 // choose returns the containers that names stand for, and prints the record of
@@ -89,7 +83,7 @@ func (in *invocation) choose(ctx context.Context, l *ledger.Ledger, stack string
 			known = append(known, identities(s)...)
 		}
 		if len(ended) == 0 {
-			return nil, usage("%s has no step, service or app %q: %s", stack, name, problems.OneOf(name, unique(known)))
+			return nil, exit.Misuse("%s has no step, service or app %q: %s", stack, name, problems.OneOf(name, unique(known)))
 		}
 		for _, e := range ended {
 			if err := in.printRecord(e); err != nil {
@@ -149,13 +143,7 @@ func (in *invocation) printRecord(e events.Event) error {
 	if len(e.Logs) == 0 {
 		in.say("none: of steps that succeed no lines are kept; keep: always in the stack file keeps the container")
 	}
-	p := newPrinter(in, []string{e.Step})
-	for _, line := range e.Logs {
-		if err := p.print(source{name: e.Step, step: e.Step, container: e.Container}, line); err != nil {
-			return err
-		}
-	}
-	return nil
+	return follow.Recorded(e.Step, e.Container, e.Logs, follow.Options{W: in.Stdout, JSON: in.flags.JSON})
 }
 
 func onlyServices(list []containers.Status) []containers.Status {
@@ -163,29 +151,3 @@ func onlyServices(list []containers.Status) []containers.Status {
 		return s.Labels[containers.LabelRole] != containers.RoleService
 	})
 }
-
-// follow prints the containers' logs side by side until all have ended or, without o.follow, are read.
-func (in *invocation) follow(ctx context.Context, engine containers.Engine, list []containers.Status, o logOptions) error {
-	var names []string
-	var sources []source
-	for _, s := range list {
-		src := source{name: s.Labels[containers.LabelService], step: s.Labels[containers.LabelStep], container: s.Name}
-		if src.name == "" {
-			src.name = s.Name
-		}
-		names, sources = append(names, src.name), append(sources, src)
-	}
-	p := newPrinter(in, names)
-	if !o.follow {
-		for _, src := range sources {
-			if err := p.copy(ctx, engine, src, o); err != nil && !errors.Is(err, containers.ErrNotFound) {
-				return err
-			}
-		}
-		return nil
-	}
-	return p.followAll(ctx, engine, sources, o)
-}
-
-// ending says how a followed container ended.
-func ending(s containers.Status) string { return fmt.Sprintf("(%s)", s.Verdict()) }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/runner"
 	"github.com/stagehand-dev/stagehand/views"
 	sequence "github.com/stagehand-dev/stagehand/views/mermaid"
@@ -16,7 +18,7 @@ func (in *invocation) plan() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan [OPTIONS]",
 		Short: "Says what up would do, and why, and does nothing",
-		Args:  noArguments,
+		Args:  flags.NoArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return in.runPlan(cmd.Context(), mermaid) },
 	}
 	cmd.Flags().BoolVar(&mermaid, "mermaid", false, "as a Mermaid sequence diagram")
@@ -24,8 +26,8 @@ func (in *invocation) plan() *cobra.Command {
 }
 
 func (in *invocation) runPlan(ctx context.Context, mermaid bool) (err error) {
-	if mermaid && in.flags.json {
-		return usage("--mermaid and --json exclude each other")
+	if mermaid && in.flags.JSON {
+		return exit.Misuse("--mermaid and --json exclude each other")
 	}
 	stack, err := in.load(ctx)
 	if err != nil {
@@ -38,9 +40,9 @@ func (in *invocation) runPlan(ctx context.Context, mermaid bool) (err error) {
 	defer w.close(&err)
 	p, err := runner.Plan(ctx, stack, w.engine, w.ledger)
 	if err != nil {
-		return ofEngine(err)
+		return exit.OfEngine(err)
 	}
-	if in.flags.json {
+	if in.flags.JSON {
 		return views.WriteJSON(in.Stdout, p)
 	}
 	text := p.String()

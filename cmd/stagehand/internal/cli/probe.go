@@ -3,6 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/containers/docker/probe"
 )
 
@@ -15,7 +16,7 @@ func (in *invocation) probe() *cobra.Command {
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if code := probe.Main(args, in.Stdin, in.Stdout, in.Stderr); code != 0 {
-				return &coded{code, nil}
+				return &exit.Error{Code: code}
 			}
 			return nil
 		},

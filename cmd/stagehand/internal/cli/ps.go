@@ -8,6 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/engines"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/views"
 )
 
@@ -16,7 +19,7 @@ func (in *invocation) ps() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ps [OPTIONS]",
 		Short: "Lists the stack's running containers and where they are reached",
-		Args:  noArguments,
+		Args:  flags.NoArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return in.runPS(cmd.Context(), all) },
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "those too that have ended")
@@ -35,14 +38,14 @@ func (in *invocation) runPS(ctx context.Context, all bool) (err error) {
 	defer func() { err = errors.Join(err, engine.Close()) }()
 	info, err := engine.Info(ctx)
 	if err != nil {
-		return ofEngine(err)
+		return exit.OfEngine(err)
 	}
 	list, err := engine.List(ctx, ofStack(name))
 	if err != nil {
-		return ofEngine(err)
+		return exit.OfEngine(err)
 	}
-	rows := views.PS(list, hostOf(info), all)
-	if in.flags.json {
+	rows := views.PS(list, engines.Host(info), all)
+	if in.flags.JSON {
 		return views.WriteJSON(in.Stdout, rows)
 	}
 	if len(rows) == 0 {

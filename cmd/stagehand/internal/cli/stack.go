@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/compose"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/ledger"
@@ -23,8 +23,8 @@ import (
 // source says which files the command line means.
 func (in *invocation) source() (compose.Options, error) {
 	o := compose.Options{
-		Files: slices.Clone(in.flags.files), Profiles: in.flags.profiles, EnvFiles: slices.Clone(in.flags.envFiles),
-		Name: in.flags.name, Environ: in.Environ,
+		Files: slices.Clone(in.flags.Files), Profiles: in.flags.Profiles, EnvFiles: slices.Clone(in.flags.EnvFiles),
+		Name: in.flags.Name, Environ: in.Environ,
 	}
 	for _, list := range [][]string{o.Files, o.EnvFiles} {
 		for i, file := range list {
@@ -70,8 +70,8 @@ func (in *invocation) load(ctx context.Context) (*stages.Stack, error) {
 // name: that of -p, or of the file. The file's stack comes with it where a
 // file was meant and can be read; else it is nil.
 func (in *invocation) target(ctx context.Context) (string, *stages.Stack, error) {
-	if in.flags.name != "" && len(in.flags.files) == 0 {
-		return in.flags.name, nil, nil
+	if in.flags.Name != "" && len(in.flags.Files) == 0 {
+		return in.flags.Name, nil, nil
 	}
 	o, err := in.source()
 	if err != nil {
@@ -105,7 +105,7 @@ func steps(stack *stages.Stack) []*plan.Step {
 
 // ledger opens the ledger of the command line.
 func (in *invocation) ledger(ctx context.Context) (*ledger.Ledger, error) {
-	address := in.flags.ledger
+	address := in.flags.Ledger
 	if address == "" {
 		address = in.getenv("STAGEHAND_LEDGER")
 	}
@@ -136,11 +136,24 @@ func (in *invocation) open(ctx context.Context) (*workshop, error) {
 
 func (w *workshop) close(err *error) { *err = errors.Join(*err, w.engine.Close(), w.ledger.Close()) }
 
-// runID makes the ID of a new run.
+// engine connects to the engine of the command line.
+func (in *invocation) engine(ctx context.Context) (containers.Engine, error) {
+	endpoint := in.flags.Engine
+	if endpoint == "" {
+		endpoint = in.getenv("STAGEHAND_ENGINE")
+	}
+	engine, err := in.Open(ctx, endpoint)
+	if err != nil && ctx.Err() == nil {
+		return nil, &exit.Error{Code: exit.Engine, Err: err}
+	}
+	return engine, err
+}
+
+// runID makes the ID of a new run: sortable, and readable in a terminal.
 func runID() string {
-	var random [4]byte
+	var random [3]byte
 	_, _ = rand.Read(random[:]) // never fails, as of Go 1.24
-	return newRun(time.Now().UTC().Format("20060102-150405"), binary.BigEndian.Uint32(random[:]))
+	return fmt.Sprintf("%s-%x", time.Now().UTC().Format("20060102-150405"), random)
 }
 
 func ofStack(name string) map[string]string { return map[string]string{containers.LabelStack: name} }

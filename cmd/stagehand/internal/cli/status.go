@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/ledger"
@@ -20,7 +21,7 @@ func (in *invocation) status() *cobra.Command {
 		Short: "Says where each step of the latest run stands",
 		Long: `Says where each step of the latest run stands: what a wait saw last, how a step
 ended, and the container's state now. It can be asked while a run goes on.`,
-		Args: noArguments,
+		Args: flags.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runStatus(cmd.Context()) },
 	}
 }
@@ -47,7 +48,7 @@ func (in *invocation) runStatus(ctx context.Context) (err error) {
 	if unobserved != nil {
 		report.Unobserve(unobserved)
 	}
-	if in.flags.json {
+	if in.flags.JSON {
 		return views.WriteJSON(in.Stdout, report)
 	}
 	_, err = io.WriteString(in.Stdout, report.Table(time.Now()))

@@ -8,6 +8,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/engines"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/follow"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/runner"
 	"github.com/stagehand-dev/stagehand/stages"
@@ -30,7 +34,7 @@ runs is taken over.
 
 Ctrl-C stops the helpers in order, each within its grace; a second Ctrl-C kills
 them. Services stay as they are.`,
-		Args: noArguments,
+		Args: flags.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runUp(cmd.Context(), o) },
 	}
 	cmd.Flags().BoolVar(&o.attach, "attach", false, "then follow the services' logs until Ctrl-C")
@@ -41,10 +45,10 @@ them. Services stay as they are.`,
 func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 	policy := stages.StackFailure(o.onFailure)
 	if policy != "" && policy != stages.KeepUp && policy != stages.TakeDown {
-		return usage("--on-failure %s: expected keep or down", o.onFailure)
+		return exit.Misuse("--on-failure %s: expected keep or down", o.onFailure)
 	}
-	if o.attach && in.flags.json {
-		return usage("--attach and --json exclude each other: follow with stagehand logs --follow --json")
+	if o.attach && in.flags.JSON {
+		return exit.Misuse("--attach and --json exclude each other: follow with stagehand logs --follow --json")
 	}
 	stack, err := in.load(ctx)
 	if err != nil {
@@ -58,15 +62,15 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 	began := time.Now()
 	result, err := in.carryOut(ctx, w, stack, policy)
 	if err != nil {
-		return ofEngine(err)
+		return exit.OfEngine(err)
 	}
 	switch {
 	case result.Verdict == events.VerdictInterrupted:
-		return &coded{exitInterrupted, nil}
+		return &exit.Error{Code: exit.Interrupted}
 	case result.TimedOut():
-		return &coded{exitTimedOut, nil}
+		return &exit.Error{Code: exit.TimedOut}
 	case result.Verdict != events.VerdictDone:
-		return &coded{exitFailed, nil}
+		return &exit.Error{Code: exit.Failed}
 	case o.attach:
 		return in.attach(ctx, w, stack.Name, began)
 	}
@@ -91,17 +95,17 @@ func (in *invocation) carryOut(ctx context.Context, w *workshop, stack *stages.S
 			close(kill)
 		}
 	})
-	lines := &views.Lines{W: in.Stdout, Host: hostOf(info)}
+	lines := &views.Lines{W: in.Stdout, Host: engines.Host(info)}
 	for _, s := range steps(stack) {
 		lines.Steps = append(lines.Steps, s.ID)
 	}
 	fan := &views.Fan{Keep: w.ledger, Show: []events.Sink{lines}}
-	if in.flags.json {
+	if in.flags.JSON {
 		fan.Show = []events.Sink{views.JSON{W: in.Stdout}}
 	}
 	beating, stopBeating := context.WithCancel(ctx)
 	var group errgroup.Group
-	if !in.flags.json {
+	if !in.flags.JSON {
 		group.Go(func() error {
 			lines.Beat(beating, views.Heartbeat)
 			return nil
@@ -129,19 +133,12 @@ func (in *invocation) attach(ctx context.Context, w *workshop, stack string, sin
 	}
 	list, err := w.engine.List(ctx, ofStack(stack))
 	if err != nil {
-		return ofEngine(err)
+		return exit.OfEngine(err)
 	}
 	in.say("following the services' logs; Ctrl-C leaves them running")
-	err = in.follow(ctx, w.engine, onlyServices(list), logOptions{follow: true, since: since})
+	err = follow.Containers(ctx, w.engine, onlyServices(list), follow.Options{W: in.Stdout, Follow: true, Since: since})
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
-	return ofEngine(err)
-}
-
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usage("%s takes no argument, got %q: see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
-	}
-	return nil
+	return exit.OfEngine(err)
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/problems"
 	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/views"
@@ -17,7 +19,7 @@ func (in *invocation) validate() *cobra.Command {
 		Use:   "validate [OPTIONS]",
 		Short: "Says everything that is wrong with the stack file",
 		Long:  "Says everything that is wrong with the stack file, each with its place. It needs no engine.",
-		Args:  noArguments,
+		Args:  flags.NoArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return in.runValidate(cmd.Context()) },
 	}
 }
@@ -31,13 +33,13 @@ type verdict struct {
 }
 
 func (in *invocation) runValidate(ctx context.Context) error {
-	if !in.flags.json {
+	if !in.flags.JSON {
 		stack, err := in.load(ctx)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(in.Stdout, "%s: no problems: %s, %s, %s, %s\n", stack.Name, plural(len(stack.Stages), "stage"),
-			plural(len(steps(stack)), "step"), plural(len(stack.Services), "service"), plural(len(stack.Apps), "app"))
+		_, err = fmt.Fprintf(in.Stdout, "%s: no problems: %s, %s, %s, %s\n", stack.Name, views.Plural(len(stack.Stages), "stage"),
+			views.Plural(len(steps(stack)), "step"), views.Plural(len(stack.Services), "service"), views.Plural(len(stack.Apps), "app"))
 		return err
 	}
 	o, err := in.source()
@@ -60,7 +62,7 @@ func (in *invocation) runValidate(ctx context.Context) error {
 		return err
 	}
 	if !v.Valid {
-		return &coded{exitUsage, nil}
+		return &exit.Error{Code: exit.Usage}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/views"
 )
 
@@ -18,10 +19,10 @@ func (in *invocation) version() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version [OPTIONS]",
 		Short: "Prints the version",
-		Args:  noArguments,
+		Args:  flags.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			v := buildVersion()
-			if in.flags.json {
+			if in.flags.JSON {
 				return views.WriteJSON(in.Stdout, v)
 			}
 			_, err := fmt.Fprintf(in.Stdout, "stagehand %s (%s, %s)\n", v.Version, v.Go, v.Platform)
