@@ -5,9 +5,9 @@ package compose
 
 import (
 	"github.com/compose-spec/compose-go/v2/types"
-	yaml4 "go.yaml.in/yaml/v4"
 	"gopkg.in/yaml.v3"
 
+	"github.com/stagehand-dev/stagehand/compose/internal/sources"
 	"github.com/stagehand-dev/stagehand/compose/specs"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/problems"
@@ -15,24 +15,7 @@ import (
 
 // Options say which files to read. The zero value looks for a file in the
 // current folder and its parents.
-type Options struct {
-	// Files are merged in order; "-" is Stdin. None: COMPOSE_FILE, then the
-	// default names in Dir and its parents.
-	Files []string
-	// Stdin is the text of the file "-".
-	Stdin []byte
-	// Profiles are the active ones. None: COMPOSE_PROFILES.
-	Profiles []string
-	// EnvFiles replace the .env beside the first file. They must exist.
-	EnvFiles []string
-	// Name is the stack's name. Empty: COMPOSE_PROJECT_NAME, then the files'
-	// name:, then the folder's.
-	Name string
-	// Dir is what relative paths in the files start from. Empty: the first file's folder.
-	Dir string
-	// Environ is the environment, KEY=VALUE; it wins over .env files. nil: the process's own.
-	Environ []string
-}
+type Options = sources.Options
 
 // File is one file that was read.
 type File struct {
@@ -45,23 +28,67 @@ type File struct {
 	Root *yaml.Node
 	// Docs are the mappings of all documents, Root the first.
 	Docs []*yaml.Node
-
-	// own: our keys stand at the top level.
-	own bool
-	// models are the documents as compose-go takes them, without our keys.
-	models []map[string]any
-	// tagged: it has !reset or !override, which compose-go only finds in a
-	// text; that is made of documents.
-	tagged    bool
-	documents []*yaml4.Node
-	role      role
-	// dir and env are what the file's paths start from and its variables stand for.
-	dir string
-	env map[string]string
-	// used are the services of an extended file that others extend.
-	used  map[string]bool
-	lines []string
 }
+
+// Source is a stack's files, read and parsed once, to be loaded once for each
+// set of variables. It is safe for concurrent use.
+type Source struct {
+	// Files in the order in which they are merged.
+	Files []*File
+	// Included are the files that those include or extend, as far as they can be read.
+	Included []*File
+	// Name is the stack's name.
+	Name string
+	// Dir is the absolute folder that relative paths start from.
+	Dir string
+	// Env holds the environment and the .env files: what ${…} is looked up in.
+	Env map[string]string
+	// Profiles are the active ones.
+	Profiles []string
+
+	read *sources.Source
+}
+
+// Open finds, reads and parses the files, and finds the stack's name and
+// environment. What is wrong with any of that is reported to list. It returns nil when
+// the files cannot be used at all.
+func Open(o Options, list *problems.List) *Source {
+	s := sources.Open(o, list)
+	if s == nil {
+		return nil
+	}
+	return &Source{Files: files(s.Files), Included: files(s.Included), Name: s.Name, Dir: s.Dir, Env: s.Env, Profiles: s.Profiles, read: s}
+}
+
+func files(read []*sources.File) []*File {
+	var out []*File
+	for _, f := range read {
+		file := &File{Path: f.Path, Name: f.Name, Text: f.Text, Docs: f.Docs}
+		if len(f.Docs) > 0 {
+			file.Root = f.Docs[0]
+		}
+		out = append(out, file)
+	}
+	return out
+}
+
+// OwnKeys returns the keys of a stack file that are ours, sorted.
+func OwnKeys() []string { return sources.OwnKeys() }
+
+// Own returns the value of one of our keys, apps, stages or on_failure, from
+// the last file that has it, and that file's name as problems carry it; nil
+// when no file has it. Values are not interpolated.
+func (s *Source) Own(key string) (file string, node *yaml.Node) { return s.read.Own(key) }
+
+// At returns the place of services.X.Y… (keys and, counting from 0, indexes
+// of lists) in the file that says it last, the files that it includes or
+// extends among them. Where there is no such place it is that of the nearest
+// one above it.
+func (s *Source) At(path ...string) problems.Pos { return s.read.At(path...) }
+
+// ValueAt is like At, but of an entry of a mapping it is the value's place
+// and not the key's.
+func (s *Source) ValueAt(path ...string) problems.Pos { return s.read.ValueAt(path...) }
 
 // Project is what the files describe, for one set of variables: Services
 // holds the active services, DisabledServices those of inactive profiles.

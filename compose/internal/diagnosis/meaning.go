@@ -1,7 +1,8 @@
-package compose
+package diagnosis
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"gopkg.in/yaml.v3"
 
+	"github.com/stagehand-dev/stagehand/compose/internal/sources"
 	"github.com/stagehand-dev/stagehand/compose/trees"
 	"github.com/stagehand-dev/stagehand/problems"
 )
@@ -17,7 +19,7 @@ import (
 // extends looks for services that extend unknown ones of the same file, and for
 // those that extend each other.
 func (d *diagnosis) extends() {
-	for _, f := range d.source.all() {
+	for _, f := range d.source.All() {
 		for i, doc := range f.Docs {
 			_, services := trees.Get(doc, "services")
 			bases := map[string]string{}
@@ -25,7 +27,7 @@ func (d *diagnosis) extends() {
 			for _, e := range trees.Entries(services) {
 				name := trees.Resolve(e.Key).Value
 				base, path := sameFileBase(e.Value, []string{"services", name})
-				if base == "" || !f.counts(name, d.only) || d.wrong(f, i, path...) {
+				if base == "" || !f.Counts(name, d.only) || d.wrong(f, i, path...) {
 					continue
 				}
 				// Interpolated names are compose-go's to judge.
@@ -33,8 +35,8 @@ func (d *diagnosis) extends() {
 					continue
 				}
 				bases[name], places[name] = base, path
-				if !contains(d.source.declared("services"), base) {
-					d.report(f, i, path, false, problems.OneOf(base, namesIn(f, "services")), "service %q extends %q, which does not exist", name, base)
+				if !slices.Contains(d.source.Declared("services"), base) {
+					d.report(f, i, path, false, problems.OneOf(base, f.Names("services")), "service %q extends %q, which does not exist", name, base)
 				}
 			}
 			d.circles(f, i, bases, places)
@@ -61,9 +63,9 @@ func sameFileBase(service *yaml.Node, path []string) (base string, where []strin
 	return "", nil
 }
 
-func (d *diagnosis) circles(f *File, doc int, bases map[string]string, places map[string][]string) {
+func (d *diagnosis) circles(f *sources.File, doc int, bases map[string]string, places map[string][]string) {
 	done := map[string]bool{}
-	for _, start := range sortedKeys(bases) {
+	for _, start := range slices.Sorted(maps.Keys(bases)) {
 		var way []string
 		for name := start; name != "" && !done[name]; name = bases[name] {
 			if i := slices.Index(way, name); i >= 0 {
@@ -98,7 +100,7 @@ func (d *diagnosis) meaning(p *types.Project) {
 		if service.NetworkMode != "" && len(service.Networks) > 0 {
 			d.list.Add(s.At("services", name, "network_mode"), "keep one of them", "network_mode and networks exclude each other")
 		}
-		if h := service.HealthCheck; h != nil && len(h.Test) > 0 && !contains([]string{"CMD", "CMD-SHELL", "NONE"}, h.Test[0]) {
+		if h := service.HealthCheck; h != nil && len(h.Test) > 0 && !slices.Contains([]string{"CMD", "CMD-SHELL", "NONE"}, h.Test[0]) {
 			d.list.Add(at("healthcheck", "test"), "expected CMD, CMD-SHELL or NONE first, or a plain string", "a healthcheck's test cannot begin with %q", h.Test[0])
 		}
 		d.number(service)
@@ -130,7 +132,7 @@ func (d *diagnosis) number(service types.ServiceConfig) {
 
 // dependencies checks the names of other services.
 func (d *diagnosis) dependencies(p *types.Project, service types.ServiceConfig) {
-	names := slices.DeleteFunc(d.source.declared("services"), func(n string) bool { return n == service.Name })
+	names := slices.DeleteFunc(d.source.Declared("services"), func(n string) bool { return n == service.Name })
 	check := func(name, what string, required bool, path ...string) bool {
 		path = slices.Concat([]string{"services", service.Name}, path)
 		_, err := p.GetService(name)
@@ -138,7 +140,7 @@ func (d *diagnosis) dependencies(p *types.Project, service types.ServiceConfig) 
 		case err == nil, errors.Is(err, errdefs.ErrDisabled) && !required:
 		case errors.Is(err, errdefs.ErrDisabled):
 			d.list.Add(d.source.At(path...), "activate it with --profile, or say required: false", "%s %q, whose profile is not active", what, name)
-		case contains(names, name): // in a file that is broken itself
+		case slices.Contains(names, name): // in a file that is broken itself
 		default:
 			d.list.Add(d.source.At(path...), problems.OneOf(name, names), "%s %q, which does not exist", what, name)
 		}
@@ -165,8 +167,8 @@ func (d *diagnosis) dependencies(p *types.Project, service types.ServiceConfig) 
 			check(name, "volumes_from service", true, "volumes_from", strconv.Itoa(i))
 		}
 	}
-	for _, name := range sortedKeys(service.DependsOn) {
-		if _, _, _, depth := d.source.find("services", service.Name, "depends_on", name); implied[name] && depth < 4 {
+	for _, name := range slices.Sorted(maps.Keys(service.DependsOn)) {
+		if _, _, _, depth := d.source.Find("services", service.Name, "depends_on", name); implied[name] && depth < 4 {
 			continue
 		}
 		check(name, "depends on service", service.DependsOn[name].Required, "depends_on", name)
@@ -176,13 +178,13 @@ func (d *diagnosis) dependencies(p *types.Project, service types.ServiceConfig) 
 // objects checks the names of networks, volumes, configs and secrets.
 func (d *diagnosis) objects(p *types.Project, service types.ServiceConfig) {
 	check := func(section, singular, name string, known bool, path ...string) {
-		if known || contains(d.source.declared(section), name) {
+		if known || slices.Contains(d.source.Declared(section), name) {
 			return
 		}
 		pos := d.source.ValueAt(slices.Concat([]string{"services", service.Name}, path)...)
-		d.list.Add(pos, strings.TrimSpace(problems.OneOf(name, d.source.declared(section))+"; or add it under "+section+":"), "there is no %s %q", singular, name)
+		d.list.Add(pos, strings.TrimSpace(problems.OneOf(name, d.source.Declared(section))+"; or add it under "+section+":"), "there is no %s %q", singular, name)
 	}
-	for _, name := range sortedKeys(service.Networks) {
+	for _, name := range slices.Sorted(maps.Keys(service.Networks)) {
 		_, known := p.Networks[name]
 		check("networks", "network", name, known || name == "default", "networks", name)
 	}
@@ -204,7 +206,7 @@ func (d *diagnosis) objects(p *types.Project, service types.ServiceConfig) {
 
 // item finds which item of a list names source: merging may have moved it.
 func (d *diagnosis) item(service, key string, i int, source string) string {
-	_, _, list, depth := d.source.find("services", service, key)
+	_, _, list, depth := d.source.Find("services", service, key)
 	if depth < 3 {
 		return strconv.Itoa(i)
 	}
@@ -265,7 +267,7 @@ func (d *diagnosis) cycles(p *types.Project) {
 			return
 		}
 		way = append(way, name)
-		for _, next := range sortedKeys(p.Services[name].DependsOn) {
+		for _, next := range slices.Sorted(maps.Keys(p.Services[name].DependsOn)) {
 			visit(next)
 		}
 		way = way[:len(way)-1]

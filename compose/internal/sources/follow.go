@@ -1,25 +1,18 @@
-package compose
+package sources
 
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/template"
 	"gopkg.in/yaml.v3"
 
+	"github.com/stagehand-dev/stagehand/compose/internal/variables"
 	"github.com/stagehand-dev/stagehand/compose/trees"
 	"github.com/stagehand-dev/stagehand/problems"
-)
-
-// role is how a file came to be read.
-type role int
-
-const (
-	direct   role = iota // one of the stack's own
-	included             // stands for itself
-	extended             // only what others extend of it counts
 )
 
 // reach is where a file is read from: what its paths and variables mean.
@@ -33,14 +26,14 @@ type reach struct {
 // is wrong in them can be shown in its place, and before compose-go opens them.
 func (s *Source) follow(list *problems.List) {
 	for _, f := range s.Files {
-		f.dir, f.env = s.Dir, s.Env
+		f.Dir, f.Env = s.Dir, s.Env
 		s.followFile(f, reach{dir: s.Dir, env: s.Env, from: []string{f.Path}}, list)
 	}
 }
 
 func (s *Source) followFile(f *File, r reach, list *problems.List) {
 	for _, doc := range f.Docs {
-		if f.role != extended {
+		if f.Role != Extended {
 			_, includes := trees.Get(doc, "include")
 			if includes = trees.Resolve(includes); includes.Kind == yaml.SequenceNode {
 				for _, entry := range includes.Content {
@@ -82,12 +75,12 @@ func (s *Source) include(f *File, entry *yaml.Node, r reach, list *problems.List
 			}
 			next.env = s.includedEnv(f, entry, r, next.dir, list)
 		}
-		if contains(r.from, path) {
-			s.broken = true
+		if slices.Contains(r.from, path) {
+			s.Broken = true
 			list.Add(trees.At(f.Name, node), "", "the files include each other: %s", strings.Join(append(displayedAll(r.from), displayed(path)), " → "))
 			continue
 		}
-		s.more(f, node, path, included, next, list)
+		s.more(f, node, path, Included, next, list)
 	}
 }
 
@@ -111,7 +104,7 @@ func (s *Source) includedEnv(f *File, entry *yaml.Node, r reach, dir string, lis
 		}
 		path := r.abs(text)
 		if why := unreadable(path); why != "" {
-			s.broken = true
+			s.Broken = true
 			list.Add(trees.At(f.Name, item), "", "%s: %s", text, why)
 			continue
 		}
@@ -122,7 +115,7 @@ func (s *Source) includedEnv(f *File, entry *yaml.Node, r reach, dir string, lis
 	}
 	found, err := dotenv.GetEnvFromFile(r.env, files)
 	if err != nil {
-		s.broken = true
+		s.Broken = true
 		list.Add(trees.At(f.Name, entry), "", "%v", err)
 		return r.env
 	}
@@ -146,13 +139,13 @@ func (s *Source) extends(f *File, service *yaml.Node, r reach, list *problems.Li
 		return
 	}
 	path := r.abs(text)
-	other := s.more(f, fileNode, path, extended, reach{dir: filepath.Dir(path), env: r.env, from: r.from}, list)
+	other := s.more(f, fileNode, path, Extended, reach{dir: filepath.Dir(path), env: r.env, from: r.from}, list)
 	if other == nil || nameNode == nil {
 		return
 	}
 	if name, ok := r.text(nameNode); ok {
-		if names := namesIn(other, "services"); !contains(names, name) {
-			s.broken = true
+		if names := other.Names("services"); !slices.Contains(names, name) {
+			s.Broken = true
 			list.Add(trees.At(f.Name, nameNode), problems.OneOf(name, names), "there is no service %q in %s", name, text)
 		}
 		other.used[name] = true
@@ -179,7 +172,7 @@ func (s *Source) files(f *File, service *yaml.Node, r reach, list *problems.List
 				continue
 			}
 			if info, err := os.Stat(r.abs(text)); err == nil && !info.Mode().IsRegular() {
-				s.broken = true
+				s.Broken = true
 				list.Add(trees.At(f.Name, item), "", "%s is not a regular file", text)
 			}
 		}
@@ -187,13 +180,13 @@ func (s *Source) files(f *File, service *yaml.Node, r reach, list *problems.List
 }
 
 // more reads and parses one further file; nil when it is unusable.
-func (s *Source) more(f *File, node *yaml.Node, path string, as role, r reach, list *problems.List) *File {
+func (s *Source) more(f *File, node *yaml.Node, path string, as Role, r reach, list *problems.List) *File {
 	for _, known := range s.Included {
-		if known.Path == path && (known.role == as || as == extended) {
+		if known.Path == path && (known.Role == as || as == Extended) {
 			return known
 		}
 	}
-	if as == extended {
+	if as == Extended {
 		for _, own := range s.Files {
 			if own.Path == path {
 				return own
@@ -201,22 +194,22 @@ func (s *Source) more(f *File, node *yaml.Node, path string, as role, r reach, l
 		}
 	}
 	if why := unreadable(path); why != "" {
-		s.broken = true
+		s.Broken = true
 		list.Add(trees.At(f.Name, node), "", "%s: %s", displayed(path), why)
 		return nil
 	}
 	next, ok := readFile(displayed(path), list)
 	if !ok {
-		s.broken = true
+		s.Broken = true
 		return nil
 	}
-	next.role, next.dir, next.env, next.used = as, r.dir, r.env, map[string]bool{}
+	next.Role, next.Dir, next.Env, next.used = as, r.dir, r.env, map[string]bool{}
 	s.Included = append(s.Included, next)
 	if !s.parse(next, list) {
-		s.broken, next.Docs, next.Root = true, nil, nil
+		s.Broken, next.Docs = true, nil
 		return nil
 	}
-	next.own = false
+	next.Own = false
 	s.followFile(next, reach{dir: r.dir, env: r.env, from: append(r.from[:len(r.from):len(r.from)], path)}, list)
 	return next
 }
@@ -262,7 +255,7 @@ func (r reach) text(node *yaml.Node) (string, bool) {
 		return v, ok
 	}
 	text, err := template.Substitute(node.Value, lookup)
-	return text, err == nil && len(unset(node.Value, lookup)) == 0
+	return text, err == nil && len(variables.Unset(node.Value, lookup)) == 0
 }
 
 // abs makes the path absolute, from the file's folder.
@@ -274,16 +267,4 @@ func (r reach) abs(path string) string {
 		return filepath.Clean(path)
 	}
 	return filepath.Join(r.dir, path)
-}
-
-// namesIn returns the names under a top-level key of one file, in its order.
-func namesIn(f *File, section string) []string {
-	var names []string
-	for _, doc := range f.Docs {
-		_, node := trees.Get(doc, section)
-		for _, e := range trees.Entries(node) {
-			names = append(names, trees.Resolve(e.Key).Value)
-		}
-	}
-	return names
 }

@@ -1,4 +1,4 @@
-package compose
+package variables
 
 import (
 	"slices"
@@ -24,7 +24,7 @@ func TestUnset(t *testing.T) {
 		"$":                    nil,
 		"$1 ${1} ${}":          nil,
 	} {
-		if got := unset(text, lookup); !slices.Equal(got, want) {
+		if got := Unset(text, lookup); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", text, got, want)
 		}
 	}

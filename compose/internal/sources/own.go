@@ -1,4 +1,4 @@
-package compose
+package sources
 
 import (
 	"path/filepath"
@@ -11,8 +11,8 @@ import (
 	"github.com/stagehand-dev/stagehand/problems"
 )
 
-// extension is the key of a Compose file that holds ours.
-const extension = "x-stagehand"
+// Extension is the key of a Compose file that holds ours.
+const Extension = "x-stagehand"
 
 // OwnKeys returns the keys of a stack file that are ours, sorted.
 func OwnKeys() []string { return []string{"apps", "on_failure", "stages"} }
@@ -39,12 +39,12 @@ func ownsTopLevel(f *File) bool {
 func (s *Source) Own(key string) (file string, node *yaml.Node) {
 	for _, f := range slices.Backward(s.Files) {
 		for _, doc := range slices.Backward(f.Docs) {
-			if f.own {
+			if f.Own {
 				if _, v := trees.Get(doc, key); v != nil {
 					return f.Name, v
 				}
 			}
-			_, block := trees.Get(doc, extension)
+			_, block := trees.Get(doc, Extension)
 			if _, v := trees.Get(block, key); v != nil {
 				return f.Name, v
 			}
@@ -56,20 +56,20 @@ func (s *Source) Own(key string) (file string, node *yaml.Node) {
 // checkOwn reports what is wrong with where our keys stand.
 func checkOwn(f *File, list *problems.List) {
 	for _, doc := range f.Docs {
-		key, block := trees.Get(doc, extension)
+		key, block := trees.Get(doc, Extension)
 		if key == nil {
 			continue
 		}
 		if r := trees.Resolve(block); r.Kind != yaml.MappingNode && r.ShortTag() != "!!null" {
-			list.Add(trees.At(f.Name, block), "expected a mapping with stages, apps or on_failure", "%s is a %s", extension, trees.KindName(block))
+			list.Add(trees.At(f.Name, block), "expected a mapping with stages, apps or on_failure", "%s is a %s", Extension, trees.KindName(block))
 			continue
 		}
 		for _, e := range trees.Entries(block) {
 			name := trees.Resolve(e.Key).Value
 			if !slices.Contains(OwnKeys(), name) {
-				list.Add(trees.At(f.Name, e.Key), problems.OneOf(name, OwnKeys()), "unknown key %q in %s", name, extension)
-			} else if k, _ := trees.Get(doc, name); k != nil && f.own {
-				list.Add(trees.At(f.Name, e.Key), "keep one of them", "%q stands both at the top level and under %s", name, extension)
+				list.Add(trees.At(f.Name, e.Key), problems.OneOf(name, OwnKeys()), "unknown key %q in %s", name, Extension)
+			} else if k, _ := trees.Get(doc, name); k != nil && f.Own {
+				list.Add(trees.At(f.Name, e.Key), "keep one of them", "%q stands both at the top level and under %s", name, Extension)
 			}
 		}
 	}
@@ -81,4 +81,12 @@ func (s *Source) check(list *problems.List) {
 	for _, f := range s.Files {
 		checkOwn(f, list)
 	}
+}
+
+// OwnKeys are the top-level keys that compose-go does not see.
+func (f *File) OwnKeys() []string {
+	if f.Own {
+		return append(OwnKeys(), Extension)
+	}
+	return []string{Extension}
 }

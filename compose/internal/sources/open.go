@@ -1,4 +1,4 @@
-package compose
+package sources
 
 import (
 	"errors"
@@ -15,30 +15,10 @@ import (
 	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/sirupsen/logrus"
 
+	"github.com/stagehand-dev/stagehand/compose/internal/models"
 	"github.com/stagehand-dev/stagehand/compose/trees"
 	"github.com/stagehand-dev/stagehand/problems"
 )
-
-// Source is a stack's files, read and parsed once, to be loaded once for each
-// set of variables. It is safe for concurrent use.
-type Source struct {
-	// Files in the order in which they are merged.
-	Files []*File
-	// Included are the files that those include or extend, as far as they can be read.
-	Included []*File
-	// Name is the stack's name.
-	Name string
-	// Dir is the absolute folder that relative paths start from.
-	Dir string
-	// Env holds the environment and the .env files: what ${…} is looked up in.
-	Env map[string]string
-	// Profiles are the active ones.
-	Profiles []string
-
-	// variables are the names that any of the files mentions, sorted.
-	variables []string
-	broken    bool
-}
 
 // defaultNames are looked for in this order where no file is named.
 var defaultNames = []string{
@@ -219,11 +199,9 @@ func (s *Source) parse(f *File, list *problems.List) bool {
 		return false
 	}
 	f.Docs = docs
-	if len(docs) > 0 {
-		f.Root = docs[0]
-	}
-	f.own = ownsTopLevel(f)
-	return f.decode(list)
+	f.Own = ownsTopLevel(f)
+	f.Documents, ok = models.Decode(f.Name, f.Text, f.OwnKeys(), list)
+	return ok
 }
 
 func (s *Source) defaultDir() string {
@@ -310,8 +288,8 @@ func (s *Source) name(o Options, list *problems.List) string {
 				}
 				return name
 			}
-			list.Add(f.place(trees.Resolve(node), ""), "name: my-stack, or -p NAME", "the stack's name is blank")
-			s.broken = true
+			list.Add(f.Place(trees.Resolve(node), ""), "name: my-stack, or -p NAME", "the stack's name is blank")
+			s.Broken = true
 		}
 	}
 	if name := loader.NormalizeProjectName(filepath.Base(s.Dir)); name != "" {
@@ -325,5 +303,3 @@ func (s *Source) lookup(name string) (string, bool) {
 	v, ok := s.Env[name]
 	return v, ok
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

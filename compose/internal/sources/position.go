@@ -1,6 +1,7 @@
-package compose
+package sources
 
 import (
+	"maps"
 	"slices"
 
 	"gopkg.in/yaml.v3"
@@ -14,7 +15,7 @@ import (
 // extends among them. Where there is no such place it is that of the nearest
 // one above it.
 func (s *Source) At(path ...string) problems.Pos {
-	file, key, value, _ := s.find(path...)
+	file, key, value, _ := s.Find(path...)
 	if key != nil {
 		return trees.At(file.Name, key)
 	}
@@ -24,16 +25,16 @@ func (s *Source) At(path ...string) problems.Pos {
 // ValueAt is like At, but of an entry of a mapping it is the value's place
 // and not the key's.
 func (s *Source) ValueAt(path ...string) problems.Pos {
-	file, key, value, depth := s.find(path...)
+	file, key, value, depth := s.Find(path...)
 	if depth < len(path) && key != nil {
 		value = key
 	}
 	return trees.At(file.Name, value)
 }
 
-// find returns the deepest entry that the path leads to. Of equally deep ones
+// Find returns the deepest entry that the path leads to. Of equally deep ones
 // the last file's counts; the stack's own files win over included ones.
-func (s *Source) find(path ...string) (file *File, key, value *yaml.Node, depth int) {
+func (s *Source) Find(path ...string) (file *File, key, value *yaml.Node, depth int) {
 	depth = -1
 	for _, files := range [][]*File{s.Files, s.Included} {
 		for _, f := range slices.Backward(files) {
@@ -53,8 +54,8 @@ func (s *Source) find(path ...string) (file *File, key, value *yaml.Node, depth 
 	return file, key, value, depth
 }
 
-// declared returns the names under a top-level key (services, networks …) of all files, sorted.
-func (s *Source) declared(section string) []string {
+// Declared returns the names under a top-level key (services, networks …) of all files, sorted.
+func (s *Source) Declared(section string) []string {
 	names := map[string]bool{}
 	for _, files := range [][]*File{s.Files, s.Included} {
 		for _, f := range files {
@@ -66,5 +67,17 @@ func (s *Source) declared(section string) []string {
 			}
 		}
 	}
-	return sortedKeys(names)
+	return slices.Sorted(maps.Keys(names))
+}
+
+// Names returns the names under a top-level key of the file, in its order.
+func (f *File) Names(section string) []string {
+	var names []string
+	for _, doc := range f.Docs {
+		_, node := trees.Get(doc, section)
+		for _, e := range trees.Entries(node) {
+			names = append(names, trees.Resolve(e.Key).Value)
+		}
+	}
+	return names
 }
