@@ -11,6 +11,7 @@ import (
 	"github.com/stagehand-dev/stagehand/runner"
 	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/waiters"
+	"github.com/stagehand-dev/stagehand/waiters/conditions"
 )
 
 // hafShaped is the HAF diagram in small: builders one after another on one
@@ -499,5 +500,5 @@ func TestAVolumeMadeAnewMakesItsHelpersRunAgain(t *testing.T) {
 
 func logMatches(t *testing.T, service, pattern string) waiters.Condition {
 	t.Helper()
-	return waiters.Log{Service: service, Match: mustRegexp(pattern)}
+	return conditions.Log{Service: service, Match: mustRegexp(pattern)}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stagehand-dev/stagehand/problems"
 	"github.com/stagehand-dev/stagehand/stages/internal/declared"
 	"github.com/stagehand-dev/stagehand/waiters"
+	"github.com/stagehand-dev/stagehand/waiters/decode"
 )
 
 // decodeConditions makes each unit's conditions and requests, with the app's
@@ -49,7 +50,7 @@ func (r *reader) decodeUnit(d *stage, u *Unit) {
 		}
 		return r.Environment(name)
 	}
-	decode := func(key string, n *yaml.Node) waiters.Condition {
+	read := func(key string, n *yaml.Node) waiters.Condition {
 		if n == nil {
 			return nil
 		}
@@ -60,19 +61,19 @@ func (r *reader) decodeUnit(d *stage, u *Unit) {
 		if node.Kind == yaml.ScalarNode && node.Value == "healthy" && u.Service != "" {
 			node = healthyNode(u.Service, node)
 		}
-		return waiters.Decode(r.scope(d, u, app, key, node), node)
+		return decode.Condition(r.scope(d, u, app, key, node), node)
 	}
-	u.Ready, u.Until, u.Proof = decode("ready", d.Conditions["ready"]), decode("until", d.Conditions["until"]), decode("proof", d.Conditions["proof"])
+	u.Ready, u.Until, u.Proof = read("ready", d.Conditions["ready"]), read("until", d.Conditions["until"]), read("proof", d.Conditions["proof"])
 	switch {
 	case d.verb() == Await && d.Inline != nil:
-		u.Condition = decode("await", d.Inline)
+		u.Condition = read("await", d.Inline)
 	case d.verb() == Call && len(d.Inline.Content) > 0:
 		if node, ok := d.Tree.Interpolate(d.Inline, lookup); ok {
-			u.Call = waiters.DecodeCall(r.scope(d, u, app, "call", node), node)
+			u.Call = decode.Call(r.scope(d, u, app, "call", node), node)
 		}
 	case d.verb() == Start && u.Ready == nil && d.awaited[u.Service] != nil:
 		node := d.awaited[u.Service]
-		u.Ready = waiters.Decode(r.scope(d, u, app, "depends_on", node), node)
+		u.Ready = decode.Condition(r.scope(d, u, app, "depends_on", node), node)
 	}
 }
 
@@ -87,7 +88,7 @@ func healthyNode(service string, n *yaml.Node) *yaml.Node {
 
 // scope is where one condition of a unit is read. In a stage with each: apps
 // a template's name stands for the app's own instance.
-func (r *reader) scope(d *stage, u *Unit, app declared.App, key string, node *yaml.Node) *waiters.Scope {
+func (r *reader) scope(d *stage, u *Unit, app declared.App, key string, node *yaml.Node) *decode.Scope {
 	kinds := map[*yaml.Node]string{}
 	noteKinds(node, "", kinds)
 	resolve := func(name string) string {
@@ -97,7 +98,7 @@ func (r *reader) scope(d *stage, u *Unit, app declared.App, key string, node *ya
 		}
 		return shortened(name)
 	}
-	return &waiters.Scope{
+	return &decode.Scope{
 		File: d.Tree.File, Problems: r.list, Resolve: resolve,
 		Service: func(n *yaml.Node, name string) {
 			i := r.instances[resolve(name)]

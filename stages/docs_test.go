@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/stagehand-dev/stagehand/stages"
-	"github.com/stagehand-dev/stagehand/waiters"
+	"github.com/stagehand-dev/stagehand/waiters/decode"
 )
 
 const reference = "../docs/stack-file.md"
@@ -74,7 +74,7 @@ func TestReferenceIsComplete(t *testing.T) {
 			t.Errorf("%s stands in no table of %s", key, reference)
 		}
 	}
-	for _, kind := range append(waiters.Kinds(), stages.LateKeys()...) {
+	for _, kind := range append(decode.Kinds(), stages.LateKeys()...) {
 		if !strings.Contains(string(text), "`"+kind+"`") {
 			t.Errorf("%s is not in %s", kind, reference)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/problems"
 	"github.com/stagehand-dev/stagehand/waiters"
+	"github.com/stagehand-dev/stagehand/waiters/conditions"
 )
 
 // Stack is what one stack file (or several, merged) describes.
@@ -154,7 +155,7 @@ type Unit struct {
 	// Proof must hold before a recorded step is skipped; nil for none.
 	Proof waiters.Condition
 	// Call is the request of a call stage.
-	Call *waiters.Call
+	Call *conditions.Call
 }
 
 // Handed marks, in a Spec's strings and in those texts of conditions and calls

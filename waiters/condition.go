@@ -1,6 +1,8 @@
-// Package waiters holds the conditions that a stack can wait for, one file
-// each. A condition looks once and knows no time; one loop (Wait) owns time,
-// backoff and stability.
+// Package waiters says what a condition is and waits for it. A condition
+// looks once and knows no time; one loop (Wait) owns time, backoff and
+// stability, also of conditions made of others (All, Any, Timed). What can be
+// waited for stands in waiters/conditions, how it is written in a stack file
+// in waiters/decode.
 package waiters
 
 import (
@@ -20,6 +22,20 @@ type Condition interface {
 	Look(ctx context.Context, w World) (Observation, error)
 	// String is the condition's short form: "tcp haf:5432".
 	String() string
+}
+
+// Limiter is a Condition whose single look may take another time than 10 s.
+type Limiter interface {
+	// Limit is that time; 0 for none. A look that takes longer is cut off and has
+	// not seen the condition hold.
+	Limit() time.Duration
+}
+
+// Beginner is a Condition that remembers something during one wait.
+type Beginner interface {
+	// Begin gives a copy with an empty memory, which one wait alone looks at,
+	// one look after another.
+	Begin() Condition
 }
 
 // Observation is what one look saw.

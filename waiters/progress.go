@@ -4,17 +4,15 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/waiters/internal/texts"
 )
 
 const (
 	progressDirective = "::progress "
 	setDirective      = "::set "
 	directiveEnd      = "::"
-	// maxText is the longest text of a progress line that is kept, in characters.
-	maxText = 200
 )
 
 // ParseLine reads a line that a helper or detector printed:
@@ -45,7 +43,7 @@ func parseProgress(rest string) *events.Progress {
 	}
 	numbers, unit, _ := strings.Cut(strings.TrimSpace(numbers), " ")
 	done, total, bounded := strings.Cut(numbers, "/")
-	p := &events.Progress{Unit: clean(unit), Text: clean(text)}
+	p := &events.Progress{Unit: texts.Clean(unit), Text: texts.Clean(text)}
 	if p.Done, found = parseAmount(done); !found {
 		return nil
 	}
@@ -86,19 +84,4 @@ func isKey(key string) bool {
 		}
 	}
 	return key != ""
-}
-
-// clean makes text fit for a terminal: no control characters, not too long.
-func clean(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(text, ""))
-	text = strings.TrimSpace(text)
-	if r := []rune(text); len(r) > maxText {
-		text = string(r[:maxText-1]) + "…"
-	}
-	return text
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-
-	"gopkg.in/yaml.v3"
 )
 
 // All holds when every part holds in one look. It is dead when one part is.
@@ -151,8 +149,11 @@ func references(parts []Condition) []string {
 func (a All) composite() {}
 func (a Any) composite() {}
 
-func (a All) begin() Condition { return All(begun(a)) }
-func (a Any) begin() Condition { return Any(begun(a)) }
+// Begin begins every part.
+func (a All) Begin() Condition { return All(begun(a)) }
+
+// Begin begins every part.
+func (a Any) Begin() Condition { return Any(begun(a)) }
 
 func begun(parts []Condition) []Condition {
 	fresh := make([]Condition, len(parts))
@@ -160,33 +161,4 @@ func begun(parts []Condition) []Condition {
 		fresh[i] = begin(c)
 	}
 	return fresh
-}
-
-// several reads the list of all or any.
-func (d *decoder) several(kind string, node *yaml.Node, depth int) Condition {
-	if node == nil || node.Kind != yaml.SequenceNode || len(node.Content) == 0 {
-		what := describe(node)
-		if node != nil && node.Kind == yaml.SequenceNode {
-			what = "an empty list"
-		}
-		d.problem(node, "expected a list of conditions", "%s cannot be %s", kind, what)
-		return nil
-	}
-	var parts []Condition
-	whole := true
-	for _, item := range node.Content {
-		c := d.condition(item, depth+1)
-		whole = whole && c != nil
-		parts = append(parts, c)
-		if d.left < 0 {
-			return nil
-		}
-	}
-	switch {
-	case !whole:
-		return nil
-	case kind == "all":
-		return All(parts)
-	}
-	return Any(parts)
 }

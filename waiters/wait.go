@@ -237,27 +237,20 @@ func (n *nested) Look(ctx context.Context, w World) (Observation, error) {
 func (n *nested) References() []string { return References(n.Condition) }
 func (n *nested) composite()           {}
 
-// beginner is a condition that remembers something during one wait: begin
-// gives a copy with an empty memory, which only one goroutine looks at.
-type beginner interface{ begin() Condition }
-
 // begin makes c ready for one wait.
 func begin(c Condition) Condition {
 	switch c := c.(type) {
 	case Timed:
 		t := asTimed(c)
 		return &nested{part: part{Condition: begin(t.Condition), pace: t.Pace}, started: time.Now()}
-	case beginner:
-		return c.begin()
+	case Beginner:
+		return c.Begin()
 	}
 	return c
 }
 
 // composer marks conditions made of others, whose parts are observed one by one.
 type composer interface{ composite() }
-
-// limiter is a condition whose single look has a limit other than lookLimit; 0 for none.
-type limiter interface{ limit() time.Duration }
 
 // observe looks once, within the condition's limit, and when the look does not
 // hold asks whether what it looks at has died: then the error is a *Dead.
@@ -272,7 +265,7 @@ func observe(ctx context.Context, w World, c Condition) (Observation, error) {
 	if err != nil || o.Holds {
 		return o, err
 	}
-	dead, err := died(ctx, w, References(c))
+	dead, err := w.FirstDead(ctx, References(c))
 	if err != nil || dead == nil {
 		return o, err
 	}
@@ -287,8 +280,8 @@ func observe(ctx context.Context, w World, c Condition) (Observation, error) {
 // bounded looks once. A look that takes longer than its limit is an answer.
 func bounded(ctx context.Context, w World, c Condition) (Observation, error) {
 	limit := lookLimit
-	if l, ok := c.(limiter); ok {
-		limit = l.limit()
+	if l, ok := c.(Limiter); ok {
+		limit = l.Limit()
 	}
 	if limit <= 0 {
 		return c.Look(ctx, w)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/waiters"
+	"github.com/stagehand-dev/stagehand/waiters/conditions"
+	"github.com/stagehand-dev/stagehand/waiters/internal/waitertest"
 )
 
 // script is a condition that does what it is told, by the time since its first look.
@@ -153,30 +155,30 @@ func TestReport(t *testing.T) {
 // An engine that does not answer is asked again for 30 s; any other error ends
 // the wait.
 func TestBrokenEngine(t *testing.T) {
-	bubble(t, func(t *testing.T, s *stage) {
-		s.start("a", serve(20*time.Second, nil))
+	waitertest.Bubble(t, func(t *testing.T, s *waitertest.Stage) {
+		s.Launch("a", waitertest.Serve(20*time.Second, nil))
 		s.Sever()
 		back := time.AfterFunc(15*time.Second, s.Restore)
 		defer back.Stop()
-		seen, err := s.wait(waiters.TCP{Address: "a:80"}, time.Minute)
+		seen, err := s.Await(conditions.TCP{Address: "a:80"}, time.Minute)
 		if err != nil || len(seen) != 3 || seen[1] != "refused" || seen[2] != "connected" {
 			t.Errorf("seen %q, %v", seen, err)
 		}
 		s.Sever()
 		begin := time.Now()
-		_, err = s.wait(waiters.TCP{Address: "a:80"}, time.Hour)
+		_, err = s.Await(conditions.TCP{Address: "a:80"}, time.Hour)
 		if !errors.Is(err, containers.ErrUnavailable) || time.Since(begin) < 30*time.Second || time.Since(begin) > 31*time.Second {
 			t.Errorf("got %v after %s", err, time.Since(begin))
 		}
-		_, err = s.wait(waiters.Exit{Service: "a"}, time.Second)
+		_, err = s.Await(conditions.Exit{Service: "a"}, time.Second)
 		if !errors.Is(err, containers.ErrUnavailable) {
 			t.Errorf("a time-out while the engine does not answer: %v", err)
 		}
 	})
 	broken := errors.New("out of order")
-	w := worldOf(stub{status: func(context.Context, string) (containers.Status, error) { return containers.Status{}, broken }},
+	w := waitertest.WorldOf(waitertest.Stub{OnStatus: func(context.Context, string) (containers.Status, error) { return containers.Status{}, broken }},
 		map[string]waiters.Instance{"a": {Container: "a"}})
-	if err := waiters.Wait(t.Context(), w, waiters.Exit{Service: "a"}, nil); !errors.Is(err, broken) {
+	if err := waiters.Wait(t.Context(), w, conditions.Exit{Service: "a"}, nil); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -184,12 +186,12 @@ func TestBrokenEngine(t *testing.T) {
 // An engine that takes a call and never answers it does not answer.
 func TestSilentEngine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := worldOf(stub{status: func(ctx context.Context, _ string) (containers.Status, error) {
+		w := waitertest.WorldOf(waitertest.Stub{OnStatus: func(ctx context.Context, _ string) (containers.Status, error) {
 			<-ctx.Done()
 			return containers.Status{}, ctx.Err()
 		}}, map[string]waiters.Instance{"a": {Container: "a"}})
 		begin := time.Now()
-		err := waiters.Wait(t.Context(), w, waiters.Any{waiters.Exit{Service: "a"}}, nil)
+		err := waiters.Wait(t.Context(), w, waiters.Any{conditions.Exit{Service: "a"}}, nil)
 		if !errors.Is(err, containers.ErrUnavailable) || time.Since(begin) > 45*time.Second {
 			t.Errorf("got %v after %s", err, time.Since(begin))
 		}

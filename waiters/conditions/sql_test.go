@@ -1,4 +1,4 @@
-package waiters_test
+package conditions_test
 
 import (
 	"context"
@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stagehand-dev/stagehand/waiters"
+	"github.com/stagehand-dev/stagehand/waiters/conditions"
+	"github.com/stagehand-dev/stagehand/waiters/internal/waitertest"
 )
 
 // postgres makes a PostgreSQL cluster of the machine's own programs, starts
@@ -93,18 +95,18 @@ func TestSQL(t *testing.T) {
 		"{query: select 'x', at_least: 98}":                            {Detail: "x is not a number"},
 	} {
 		rest = strings.Trim(rest, "{}")
-		c := decode(t, "sql: {url: '"+url+"', "+rest+"}")
+		c := read(t, "sql: {url: '"+url+"', "+rest+"}")
 		if o, err := c.Look(t.Context(), w); err != nil || o != want {
 			t.Errorf("%s: %+v, %v; want %+v", rest, o, err, want)
 		}
 	}
 	for _, bad := range []string{"postgres://postgres:wr%2Fong@db/postgres", "postgres://postgres:se%2Fcret@db/none"} {
-		o, err := waiters.SQL{URL: bad, Query: "select true"}.Look(t.Context(), w)
+		o, err := conditions.SQL{URL: bad, Query: "select true"}.Look(t.Context(), w)
 		if err != nil || o.Holds || o.Detail == "" || strings.Contains(o.Detail, "/cret") || strings.Contains(o.Detail, "/ong") {
 			t.Errorf("%s: %+v, %v", bad, o, err)
 		}
 	}
-	o, err := waiters.SQL{URL: url, Query: "select nothing 'se/cret'"}.Look(t.Context(), w)
+	o, err := conditions.SQL{URL: url, Query: "select nothing 'se/cret'"}.Look(t.Context(), w)
 	if err != nil || o.Holds || strings.Contains(o.Detail, "se/cret") {
 		t.Errorf("an error that quotes the password: %+v, %v", o, err)
 	}
@@ -115,10 +117,10 @@ func TestSQL(t *testing.T) {
 func cancelled(t *testing.T, w waiters.World, url string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if o, err := (waiters.SQL{URL: url, Query: "select pg_sleep(3600)"}).Look(ctx, w); !errors.Is(err, context.DeadlineExceeded) {
+	if o, err := (conditions.SQL{URL: url, Query: "select pg_sleep(3600)"}).Look(ctx, w); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %+v, %v", o, err)
 	}
-	none := decode(t, "{sql: {url: '"+url+"', query: \"select count(*) from pg_stat_activity where query like '%pg_sleep(3600)%' and pid <> pg_backend_pid() and state = 'active'\", equals: 0}, timeout: 20s}")
+	none := read(t, "{sql: {url: '"+url+"', query: \"select count(*) from pg_stat_activity where query like '%pg_sleep(3600)%' and pid <> pg_backend_pid() and state = 'active'\", equals: 0}, timeout: 20s}")
 	if err := waiters.Wait(t.Context(), w, none, nil); err != nil {
 		t.Error(err)
 	}
@@ -128,15 +130,15 @@ func cancelled(t *testing.T, w waiters.World, url string) {
 func TestSQLWait(t *testing.T) {
 	address := postgres(t)
 	var up atomic.Bool
-	e := stub{dial: func(ctx context.Context, on, target string) (net.Conn, error) {
+	e := waitertest.Stub{OnDial: func(ctx context.Context, on, target string) (net.Conn, error) {
 		if !up.Load() {
 			return over("127.0.0.1:1").Engine.Dial(ctx, on, target)
 		}
 		return over(address).Engine.Dial(ctx, on, target)
 	}}
-	c := decode(t, "{sql: {url: 'postgres://postgres:se%2Fcret@db/postgres', query: select true}, timeout: 30s}")
+	c := read(t, "{sql: {url: 'postgres://postgres:se%2Fcret@db/postgres', query: select true}, timeout: 30s}")
 	var seen []string
-	err := waiters.Wait(t.Context(), waiters.World{Engine: e, Network: network}, c, func(o waiters.Observation) {
+	err := waiters.Wait(t.Context(), waiters.World{Engine: e, Network: waitertest.Network}, c, func(o waiters.Observation) {
 		seen = append(seen, o.Detail)
 		up.Store(true)
 	})

@@ -1,10 +1,9 @@
-package waiters
+package conditions
 
 import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +12,9 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/stagehand-dev/stagehand/waiters"
+	"github.com/stagehand-dev/stagehand/waiters/internal/texts"
 )
 
 // maxAnswer is how much of an answer's body is read, in bytes.
@@ -58,7 +60,7 @@ type answer struct {
 }
 
 // Look sends the request once, on a connection of its own.
-func (h HTTP) Look(ctx context.Context, w World) (Observation, error) {
+func (h HTTP) Look(ctx context.Context, w waiters.World) (waiters.Observation, error) {
 	d := &dialer{w: w}
 	a, err := h.send(ctx, d, h.Match != nil || h.JSON != nil)
 	if err != nil {
@@ -129,25 +131,25 @@ func (h HTTP) request(ctx context.Context) (*http.Request, error) {
 }
 
 // judge says whether the answer is the one that is waited for.
-func (h HTTP) judge(a answer) Observation {
+func (h HTTP) judge(a answer) waiters.Observation {
 	detail := "status " + strconv.Itoa(a.status)
 	switch {
 	case !h.accepts(a.status):
 		if a.location != "" {
-			detail += " to " + shorten(redacted(a.location)) + " (redirects are not followed)"
+			detail += " to " + texts.Shorten(redacted(a.location)) + " (redirects are not followed)"
 		} else if a.status >= 400 {
-			detail = withOutput(detail, lastLine(string(a.body[:min(len(a.body), 4<<10)])))
+			detail = texts.WithOutput(detail, texts.LastLine(string(a.body[:min(len(a.body), 4<<10)])))
 		}
-		return Observation{Detail: detail}
-	case h.Match != nil && !matches(h.Match, a.body):
-		return Observation{Detail: detail + ", but the body does not match"}
+		return waiters.Observation{Detail: detail}
+	case h.Match != nil && !texts.Match(h.Match, a.body):
+		return waiters.Observation{Detail: detail + ", but the body does not match"}
 	}
 	if h.JSON != nil {
 		if why := h.JSON.check(a.body); why != "" {
-			return Observation{Detail: detail + ", but " + why}
+			return waiters.Observation{Detail: detail + ", but " + why}
 		}
 	}
-	return Observation{Holds: true, Detail: detail}
+	return waiters.Observation{Holds: true, Detail: detail}
 }
 
 func (h HTTP) accepts(status int) bool {
@@ -186,13 +188,4 @@ func redacted(text string) string {
 		return "(unreadable URL)"
 	}
 	return u.Redacted()
-}
-
-// why says what is wrong with a URL; nothing where that could be a piece of a password.
-func why(text string, err error) string {
-	var e *url.Error
-	if strings.Contains(text, "@") || !errors.As(err, &e) {
-		return ""
-	}
-	return ": " + e.Err.Error()
 }

@@ -1,4 +1,4 @@
-package waiters
+package conditions
 
 import (
 	"context"
@@ -9,12 +9,14 @@ import (
 	"sync"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/waiters"
+	"github.com/stagehand-dev/stagehand/waiters/internal/texts"
 )
 
 // dialer dials from inside the stack's network through the engine and keeps
 // the last failure: clients that dial by it wrap errors as they like.
 type dialer struct {
-	w World
+	w waiters.World
 
 	mu  sync.Mutex
 	err error
@@ -36,7 +38,7 @@ func (d *dialer) open(ctx context.Context, address string) (net.Conn, error) {
 		return nil, fmt.Errorf("%w: %w", containers.ErrUnreachable, err)
 	}
 	network := d.w.Network
-	if i, ok := d.w.instance(host); ok {
+	if i, ok := d.w.Find(host); ok {
 		if i.Network == "" {
 			return nil, fmt.Errorf("%w: %s has no network", containers.ErrUnreachable, host)
 		}
@@ -47,23 +49,23 @@ func (d *dialer) open(ctx context.Context, address string) (net.Conn, error) {
 
 // verdict turns the failure of a client that used the dialer into what was
 // seen, or into an error where the engine is broken. ctx is the look's.
-func (d *dialer) verdict(ctx context.Context, err error) (Observation, error) {
+func (d *dialer) verdict(ctx context.Context, err error) (waiters.Observation, error) {
 	d.mu.Lock()
 	dialled := d.err
 	d.mu.Unlock()
 	switch {
 	case ctx.Err() != nil:
-		return Observation{}, ctx.Err()
+		return waiters.Observation{}, ctx.Err()
 	case dialled == nil && errors.Is(err, containers.ErrUnavailable):
-		return Observation{}, err
+		return waiters.Observation{}, err
 	case dialled == nil:
-		return Observation{Detail: brief(err)}, nil
+		return waiters.Observation{Detail: brief(err)}, nil
 	case errors.Is(dialled, containers.ErrUnreachable):
-		return Observation{Detail: brief(dialled)}, nil
+		return waiters.Observation{Detail: brief(dialled)}, nil
 	case errors.Is(dialled, containers.ErrNotFound):
-		return Observation{Detail: "not created yet"}, nil
+		return waiters.Observation{Detail: "not created yet"}, nil
 	}
-	return Observation{}, fmt.Errorf("dialling: %w", dialled)
+	return waiters.Observation{}, fmt.Errorf("dialling: %w", dialled)
 }
 
 // brief says what is wrong with a connection in the same words at every
@@ -81,5 +83,5 @@ func brief(err error) string {
 	if strings.Contains(text, "connection refused") {
 		return "refused"
 	}
-	return shorten(text)
+	return texts.Shorten(text)
 }

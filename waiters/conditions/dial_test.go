@@ -1,4 +1,4 @@
-package waiters_test
+package conditions_test
 
 import (
 	"context"
@@ -22,12 +22,15 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/problems"
 	"github.com/stagehand-dev/stagehand/waiters"
+	"github.com/stagehand-dev/stagehand/waiters/conditions"
+	"github.com/stagehand-dev/stagehand/waiters/decode"
+	"github.com/stagehand-dev/stagehand/waiters/internal/waitertest"
 )
 
 // over is a world in which every host is this address of the machine.
 func over(address string) waiters.World {
-	return waiters.World{Network: network, Engine: stub{dial: func(ctx context.Context, on, target string) (net.Conn, error) {
-		if on != network {
+	return waiters.World{Network: waitertest.Network, Engine: waitertest.Stub{OnDial: func(ctx context.Context, on, target string) (net.Conn, error) {
+		if on != waitertest.Network {
 			return nil, fmt.Errorf("dialled on %q", on)
 		}
 		var d net.Dialer
@@ -39,14 +42,14 @@ func over(address string) waiters.World {
 	}}}
 }
 
-func decode(t *testing.T, text string) waiters.Condition {
+func read(t *testing.T, text string) waiters.Condition {
 	t.Helper()
 	var node yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &node); err != nil {
 		t.Fatal(err)
 	}
 	list := &problems.List{}
-	c := waiters.Decode(&waiters.Scope{File: "s.yaml", Problems: list}, &node)
+	c := decode.Condition(&decode.Scope{File: "s.yaml", Problems: list}, &node)
 	if err := list.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +73,7 @@ func TestHTTPS(t *testing.T) {
 		"{ca: '" + ca + "'}":                           "certificate is valid for example.com",
 		"{server_name: example.com}":                   "unknown authority",
 	} {
-		o, err := decode(t, "http: {url: https://api/, match: ^hello$, tls: "+tls+"}").Look(t.Context(), w)
+		o, err := read(t, "http: {url: https://api/, match: ^hello$, tls: "+tls+"}").Look(t.Context(), w)
 		if err != nil || o.Holds != (want == "") || !strings.Contains(o.Detail, want) {
 			t.Errorf("%s: %+v, %v", tls, o, err)
 		}
@@ -85,7 +88,7 @@ func TestHTTPEndlessBody(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer server.Close()
-	o, err := waiters.HTTP{URL: "http://api/stream"}.Look(t.Context(), over(server.Listener.Addr().String()))
+	o, err := conditions.HTTP{URL: "http://api/stream"}.Look(t.Context(), over(server.Listener.Addr().String()))
 	if err != nil || !o.Holds {
 		t.Errorf("%+v, %v", o, err)
 	}
@@ -99,9 +102,9 @@ func TestBrokenConnections(t *testing.T) {
 		fmt.Errorf("%w: %w", containers.ErrUnreachable, reset):                "read: connection reset by peer",
 		containers.ErrNotFound: "not created yet",
 	} {
-		w := waiters.World{Engine: stub{dial: func(context.Context, string, string) (net.Conn, error) { return nil, err }}}
+		w := waiters.World{Engine: waitertest.Stub{OnDial: func(context.Context, string, string) (net.Conn, error) { return nil, err }}}
 		for _, c := range []waiters.Condition{
-			waiters.TCP{Address: "a:1"}, waiters.HTTP{URL: "http://a"}, waiters.SQL{URL: "postgres://u:secret@a/d?sslmode=disable", Query: "x"},
+			conditions.TCP{Address: "a:1"}, conditions.HTTP{URL: "http://a"}, conditions.SQL{URL: "postgres://u:secret@a/d?sslmode=disable", Query: "x"},
 		} {
 			if o, err := c.Look(t.Context(), w); err != nil || o.Holds || o.Detail != want {
 				t.Errorf("%s: %+v, %v; want %q", c, o, err, want)
@@ -109,15 +112,15 @@ func TestBrokenConnections(t *testing.T) {
 		}
 	}
 	for _, broken := range []error{containers.ErrUnavailable, errors.New("out of order")} {
-		w := waiters.World{Engine: stub{dial: func(context.Context, string, string) (net.Conn, error) { return nil, broken }}}
+		w := waiters.World{Engine: waitertest.Stub{OnDial: func(context.Context, string, string) (net.Conn, error) { return nil, broken }}}
 		for _, c := range []waiters.Condition{
-			waiters.TCP{Address: "a:1"}, waiters.HTTP{URL: "http://a"}, waiters.SQL{URL: "postgres://u:secret@a/d", Query: "x"},
+			conditions.TCP{Address: "a:1"}, conditions.HTTP{URL: "http://a"}, conditions.SQL{URL: "postgres://u:secret@a/d", Query: "x"},
 		} {
 			if o, err := c.Look(t.Context(), w); !errors.Is(err, broken) {
 				t.Errorf("%s: %+v, %v; want %v", c, o, err, broken)
 			}
 		}
-		call := &waiters.Call{HTTP: waiters.HTTP{URL: "http://a"}}
+		call := &conditions.Call{HTTP: conditions.HTTP{URL: "http://a"}}
 		if r, err := call.Do(t.Context(), w); !errors.Is(err, broken) {
 			t.Errorf("call: %+v, %v", r, err)
 		}
@@ -141,27 +144,27 @@ func TestCall(t *testing.T) {
 	}))
 	defer server.Close()
 	w := over(server.Listener.Addr().String())
-	put := waiters.HTTP{URL: "http://cluster/apps/a", Method: "PUT", Body: `{"n":1}`}
+	put := conditions.HTTP{URL: "http://cluster/apps/a", Method: "PUT", Body: `{"n":1}`}
 	for _, c := range []struct {
 		name string
-		call waiters.Call
-		want waiters.CallResult
+		call conditions.Call
+		want conditions.CallResult
 	}{
-		{"accepted", waiters.Call{HTTP: put}, waiters.CallResult{OK: true, Detail: "status 201", Body: "made"}},
-		{"refused", waiters.Call{HTTP: waiters.HTTP{URL: put.URL, Method: "POST"}}, waiters.CallResult{Detail: "status 409: num partitions changed", Body: "num partitions changed\n"}},
-		{"long", waiters.Call{HTTP: waiters.HTTP{URL: "http://cluster/long"}}, waiters.CallResult{OK: true, Detail: "status 200", Body: strings.Repeat("x", 64<<10)}},
-		{"hangs", waiters.Call{HTTP: waiters.HTTP{URL: "http://cluster/hangs"}, Timeout: 50 * time.Millisecond},
-			waiters.CallResult{Detail: "no answer within 50ms: whether it was carried out is unknown"}},
+		{"accepted", conditions.Call{HTTP: put}, conditions.CallResult{OK: true, Detail: "status 201", Body: "made"}},
+		{"refused", conditions.Call{HTTP: conditions.HTTP{URL: put.URL, Method: "POST"}}, conditions.CallResult{Detail: "status 409: num partitions changed", Body: "num partitions changed\n"}},
+		{"long", conditions.Call{HTTP: conditions.HTTP{URL: "http://cluster/long"}}, conditions.CallResult{OK: true, Detail: "status 200", Body: strings.Repeat("x", 64<<10)}},
+		{"hangs", conditions.Call{HTTP: conditions.HTTP{URL: "http://cluster/hangs"}, Timeout: 50 * time.Millisecond},
+			conditions.CallResult{Detail: "no answer within 50ms: whether it was carried out is unknown"}},
 	} {
 		if got, err := c.call.Do(t.Context(), w); err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v; want %+v", c.name, got, err, c.want)
 		}
 	}
-	bubble(t, func(t *testing.T, s *stage) {
-		s.start("gone", after(0, 3))
+	waitertest.Bubble(t, func(t *testing.T, s *waitertest.Stage) {
+		s.Launch("gone", waitertest.After(0, 3))
 		time.Sleep(time.Second)
-		call := &waiters.Call{HTTP: waiters.HTTP{URL: "http://gone/"}}
-		got, err := call.Do(t.Context(), s.world())
+		call := &conditions.Call{HTTP: conditions.HTTP{URL: "http://gone/"}}
+		got, err := call.Do(t.Context(), s.World())
 		if err != nil || got.OK || !strings.HasSuffix(got.Detail, ": gone has died: exit 3") {
 			t.Errorf("%+v, %v", got, err)
 		}

@@ -1,4 +1,4 @@
-package waiters
+package conditions
 
 import (
 	"bytes"
@@ -14,8 +14,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgtype"
-	"gopkg.in/yaml.v3"
+
+	"github.com/stagehand-dev/stagehand/waiters"
+	"github.com/stagehand-dev/stagehand/waiters/internal/jsonpath"
+	"github.com/stagehand-dev/stagehand/waiters/internal/texts"
 )
+
+// closeLimit bounds the good-bye to a server.
+const closeLimit = 5 * time.Second
 
 // SQL holds when the first value of the query's first row is true, or is
 // Equals, or is at least AtLeast. The database is PostgreSQL. Errors of the
@@ -32,10 +38,10 @@ type SQL struct {
 }
 
 // Look connects, asks and disconnects.
-func (q SQL) Look(ctx context.Context, w World) (Observation, error) {
+func (q SQL) Look(ctx context.Context, w waiters.World) (waiters.Observation, error) {
 	config, err := q.config()
 	if err != nil {
-		return Observation{}, &Dead{Reason: q.String() + ": " + err.Error()}
+		return waiters.Observation{}, &waiters.Dead{Reason: q.String() + ": " + err.Error()}
 	}
 	d := &dialer{w: w}
 	config.DialFunc = func(ctx context.Context, _, address string) (net.Conn, error) { return d.dial(ctx, address) }
@@ -52,7 +58,7 @@ func (q SQL) Look(ctx context.Context, w World) (Observation, error) {
 	}
 	defer func() {
 		// Also after ctx's end the server should hear that we are gone.
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), statusLimit)
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 		defer cancel()
 		_ = conn.Close(closing) // the answer is here already
 	}()
@@ -87,6 +93,12 @@ func first(results *pgconn.MultiResultReader) (value, error) {
 	return v, results.Close()
 }
 
+// Check tells why URL cannot be used; nil if it can. The error carries no password.
+func (q SQL) Check() error {
+	_, err := q.config()
+	return err
+}
+
 // config is how pgconn connects. Its errors carry no password.
 func (q SQL) config() (*pgconn.Config, error) {
 	config, err := pgconn.ParseConfig(q.URL)
@@ -97,30 +109,30 @@ func (q SQL) config() (*pgconn.Config, error) {
 }
 
 // failed says what was seen in place of a result.
-func (q SQL) failed(ctx context.Context, d *dialer, err error) (Observation, error) {
+func (q SQL) failed(ctx context.Context, d *dialer, err error) (waiters.Observation, error) {
 	var answer *pgconn.PgError
 	if ctx.Err() == nil && errors.As(err, &answer) {
-		return Observation{Detail: shorten(q.hide(answer.Message))}, nil
+		return waiters.Observation{Detail: texts.Shorten(q.hide(answer.Message))}, nil
 	}
 	o, err := d.verdict(ctx, err)
 	o.Detail = q.hide(o.Detail)
 	return o, err
 }
 
-func (q SQL) judge(v value) Observation {
+func (q SQL) judge(v value) waiters.Observation {
 	switch {
 	case !v.columns:
-		return Observation{Detail: "the query returns nothing"}
+		return waiters.Observation{Detail: "the query returns nothing"}
 	case !v.rows:
-		return Observation{Detail: "no row"}
+		return waiters.Observation{Detail: "no row"}
 	case v.text == nil:
-		return Observation{Detail: "NULL"}
+		return waiters.Observation{Detail: "NULL"}
 	}
 	value := string(v.text)
-	o := Observation{Detail: shorten(q.hide(value))}
+	o := waiters.Observation{Detail: texts.Shorten(q.hide(value))}
 	switch {
 	case q.Equals != nil:
-		o.Holds = sameText(value, *q.Equals)
+		o.Holds = jsonpath.SameText(value, *q.Equals)
 	case q.AtLeast != nil:
 		n, err := strconv.ParseFloat(value, 64)
 		if o.Holds = err == nil && n >= *q.AtLeast; err != nil {
@@ -154,7 +166,8 @@ func (q SQL) hide(text string) string {
 	return strings.NewReplacer(password, "xxxxx", url.QueryEscape(password), "xxxxx", url.PathEscape(password), "xxxxx").Replace(text)
 }
 
-func (q SQL) limit() time.Duration { return 30 * time.Second }
+// Limit leaves a query time to count.
+func (q SQL) Limit() time.Duration { return 30 * time.Second }
 
 // String is "sql URL: QUERY", without user, password and parameters.
 func (q SQL) String() string {
@@ -162,10 +175,10 @@ func (q SQL) String() string {
 	if u, err := url.Parse(q.URL); err == nil {
 		where = u.Host + u.Path
 	}
-	text := "sql " + where + ": " + shorten(q.hide(q.Query))
+	text := "sql " + where + ": " + texts.Shorten(q.hide(q.Query))
 	switch {
 	case q.Equals != nil:
-		text += " = " + shorten(q.hide(*q.Equals))
+		text += " = " + texts.Shorten(q.hide(*q.Equals))
 	case q.AtLeast != nil:
 		text += " >= " + strconv.FormatFloat(*q.AtLeast, 'f', -1, 64)
 	}
@@ -179,60 +192,4 @@ func (q SQL) References() []string {
 		return nil
 	}
 	return []string{u.Hostname()}
-}
-
-func (d *decoder) sql(node *yaml.Node, p *pacing) Condition {
-	if !d.mapping(node, "sql", "{url, query}") {
-		return nil
-	}
-	f := d.long(node, p, "sql", "url", "query", "equals", "at_least")
-	q := SQL{Query: f.text("query", true)}
-	if text := f.text("url", true); text != "" {
-		q.URL = f.postgres(text)
-	}
-	if f.keys["equals"] != nil {
-		text, ok := d.text(f.values["equals"], "equals")
-		f.ok = f.ok && ok
-		q.Equals = &text
-	}
-	if f.keys["at_least"] != nil {
-		n, ok := d.number(f.values["at_least"], "at_least")
-		f.ok = f.ok && ok
-		q.AtLeast = &n
-		if q.Equals != nil {
-			f.bad(f.keys["at_least"], "keep one of them", "equals and at_least cannot stand together")
-		}
-	}
-	if !f.ok {
-		return nil
-	}
-	return q
-}
-
-// postgres checks the URL and resolves its host.
-func (f *fields) postgres(text string) string {
-	const expected = "expected postgres://USER:PASSWORD@HOST:PORT/DATABASE"
-	node := f.values["url"]
-	u, err := url.Parse(text)
-	switch {
-	case err != nil:
-		f.bad(node, expected, "the URL cannot be read")
-		return ""
-	case u.Scheme != "postgres" && u.Scheme != "postgresql":
-		f.bad(node, expected, "this is no postgres URL")
-		return ""
-	case u.Hostname() == "" || u.Query().Has("host") || u.Query().Has("hostaddr"):
-		f.bad(node, expected, "the URL must name its host before the path")
-		return ""
-	case !goodPort(u.Port()) || u.Query().Has("port"):
-		f.bad(node, expected, "the port cannot be %q", u.Port())
-		return ""
-	}
-	setHost(u, f.d.host(node, u.Hostname()))
-	q := SQL{URL: u.String()}
-	if _, err := q.config(); err != nil {
-		f.bad(node, expected, "%v", err)
-		return ""
-	}
-	return q.URL
 }

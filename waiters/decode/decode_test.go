@@ -1,4 +1,4 @@
-package waiters
+package decode
 
 import (
 	"os"
@@ -11,6 +11,8 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/waiters"
+	"github.com/stagehand-dev/stagehand/waiters/conditions"
 )
 
 func parse(t testing.TB, text string) *yaml.Node {
@@ -23,10 +25,10 @@ func parse(t testing.TB, text string) *yaml.Node {
 }
 
 // decoded reads a condition and returns the problems as FILE:LINE:COL: MESSAGE (EXPECTED).
-func decoded(t testing.TB, text string) (Condition, []string) {
+func decoded(t testing.TB, text string) (waiters.Condition, []string) {
 	t.Helper()
 	list := &problems.List{}
-	c := Decode(&Scope{File: "s.yaml", Problems: list}, parse(t, text))
+	c := Condition(&Scope{File: "s.yaml", Problems: list}, parse(t, text))
 	return c, lines(list)
 }
 
@@ -78,18 +80,18 @@ func TestDecode(t *testing.T) {
 }
 
 func TestDecodeTimes(t *testing.T) {
-	want := Pace{Every: 500 * time.Millisecond, Timeout: 5 * time.Minute, StableFor: 2 * time.Second}
+	want := waiters.Pace{Every: 500 * time.Millisecond, Timeout: 5 * time.Minute, StableFor: 2 * time.Second}
 	for _, text := range []string{
 		"{tcp: 'a:1', every: 500ms, timeout: 5m, stable_for: 2s}",
 		"{tcp: {address: 'a:1', every: 500ms, timeout: 5m, stable_for: 2s}}",
 		"{tcp: {address: 'a:1', every: 500ms}, timeout: 5m, stable_for: 2s}",
 	} {
 		c, bad := decoded(t, text)
-		if timed, ok := c.(Timed); !ok || timed.Pace != want || len(bad) > 0 || c.String() != "tcp a:1" {
+		if timed, ok := c.(waiters.Timed); !ok || timed.Pace != want || len(bad) > 0 || c.String() != "tcp a:1" {
 			t.Errorf("%s: %+v, %q", text, c, bad)
 		}
 	}
-	if c, bad := decoded(t, "{tcp: 'a:1', timeout: 0s}"); c != (TCP{Address: "a:1"}) || len(bad) > 0 {
+	if c, bad := decoded(t, "{tcp: 'a:1', timeout: 0s}"); c != (conditions.TCP{Address: "a:1"}) || len(bad) > 0 {
 		t.Errorf("no times: %+v, %q", c, bad)
 	}
 }
@@ -192,7 +194,7 @@ func TestDecodeAliases(t *testing.T) {
 	last := list.Content[0].Content
 	for _, node := range []*yaml.Node{last[len(last)-1], self, merge, merges, value} {
 		found := &problems.List{}
-		if c := Decode(&Scope{File: "s.yaml", Problems: found}, node); c != nil || found.Err() == nil {
+		if c := Condition(&Scope{File: "s.yaml", Problems: found}, node); c != nil || found.Err() == nil {
 			t.Errorf("got %v, %v", c, found.Err())
 		}
 	}
@@ -207,14 +209,14 @@ func TestScope(t *testing.T) {
 		Host:    func(n *yaml.Node, name string) { hosts = append(hosts, name) },
 		Resolve: func(name string) string { return "app-" + name },
 	}
-	c := Decode(s, parse(t, "all: [{exit: e}, {file: {service: f, path: /x}}, {tcp: 't:1'}, {http: 'http://h/x'}, {sql: {url: 'postgres://u@s:5/d', query: q}}]"))
+	c := Condition(s, parse(t, "all: [{exit: e}, {file: {service: f, path: /x}}, {tcp: 't:1'}, {http: 'http://h/x'}, {sql: {url: 'postgres://u@s:5/d', query: q}}]"))
 	if err := list.Err(); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(services, []string{"e", "f"}) || !slices.Equal(hosts, []string{"t", "h", "s"}) {
 		t.Errorf("told of services %q and hosts %q", services, hosts)
 	}
-	if got := References(c); !slices.Equal(got, []string{"app-e", "app-f", "app-h", "app-s", "app-t"}) {
+	if got := waiters.References(c); !slices.Equal(got, []string{"app-e", "app-f", "app-h", "app-s", "app-t"}) {
 		t.Errorf("references %q", got)
 	}
 	if got, want := c.String(), "all(exit app-e, file app-f:/x, tcp app-t:1, http http://app-h/x, sql app-s:5/d: q)"; got != want {
@@ -230,7 +232,7 @@ func TestDecodeCall(t *testing.T) {
 		"http: {url: http://a/x, timeout: 3s}":                "http GET http://a/x",
 	} {
 		list := &problems.List{}
-		c := DecodeCall(&Scope{File: "s.yaml", Problems: list}, parse(t, text))
+		c := Call(&Scope{File: "s.yaml", Problems: list}, parse(t, text))
 		if c == nil || c.String() != want || len(list.All()) > 0 {
 			t.Errorf("%s: %v, %q", text, c, lines(list))
 		}
@@ -242,7 +244,7 @@ func TestDecodeCall(t *testing.T) {
 		"{grpc: x}":                          `s.yaml:1:2: a call has no key "grpc" (expected one of: http, timeout)`,
 	} {
 		list := &problems.List{}
-		c := DecodeCall(&Scope{File: "s.yaml", Problems: list}, parse(t, text))
+		c := Call(&Scope{File: "s.yaml", Problems: list}, parse(t, text))
 		if c != nil || !slices.Equal(lines(list), []string{want}) {
 			t.Errorf("%s: %v, %q", text, c, lines(list))
 		}
@@ -289,21 +291,6 @@ func TestCertificatesFromFile(t *testing.T) {
 	}
 }
 
-func TestParsePath(t *testing.T) {
-	for path, want := range map[string][]any{
-		"$": {}, ".": {}, "a": {"a"}, ".a.b": {"a", "b"}, "$.a[0].b": {"a", 0, "b"}, `["x y"][1][2].z`: {"x y", 1, 2, "z"}, `.a["]"]`: {"a", "]"},
-	} {
-		if got, err := parsePath(path); err != nil || !slices.Equal(got, want) {
-			t.Errorf("%s: %v, %v", path, got, err)
-		}
-	}
-	for _, path := range []string{"..", ".a.", ".a[", ".a[x]", ".a[-1]", `.a["x"`, ".a[0]b", "[0"} {
-		if got, err := parsePath(path); err == nil {
-			t.Errorf("%s: %v", path, got)
-		}
-	}
-}
-
 func FuzzDecode(f *testing.F) {
 	for _, text := range []string{
 		"exit: {service: a, code: 3}", "tcp: a:1", "{http: {url: http://a:1/, status: [2xx], json: {path: .a, value: 1}}, every: 1s}",
@@ -319,16 +306,16 @@ func FuzzDecode(f *testing.F) {
 		}
 		list := &problems.List{}
 		s := &Scope{File: "s.yaml", Problems: list}
-		c := Decode(s, &node)
+		c := Condition(s, &node)
 		if (c == nil) != (list.Err() != nil) {
 			t.Fatalf("%q: %v with problems %v", text, c, list.Err())
 		}
 		if c != nil {
 			_ = c.String()
-			_ = References(c)
+			_ = waiters.References(c)
 		}
 		_ = list.Render()
-		if call := DecodeCall(s, &node); call != nil {
+		if call := Call(s, &node); call != nil {
 			_ = call.String()
 		}
 	})

@@ -1,4 +1,4 @@
-package waiters
+package conditions
 
 import (
 	"context"
@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"gopkg.in/yaml.v3"
-
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/waiters"
+	"github.com/stagehand-dev/stagehand/waiters/internal/texts"
 )
 
 // Log holds when Count lines of the service's log match Match. A container that
@@ -34,13 +34,13 @@ type Since struct {
 }
 
 // Look reads the log from its beginning. In one wait each line is read once.
-func (l Log) Look(ctx context.Context, w World) (Observation, error) {
+func (l Log) Look(ctx context.Context, w waiters.World) (waiters.Observation, error) {
 	return (&logReader{Log: l}).Look(ctx, w)
 }
 
 // String is "log SERVICE: /REGEXP/".
 func (l Log) String() string {
-	text := "log " + l.Service + ": /" + shorten(l.Match.String()) + "/"
+	text := "log " + l.Service + ": /" + texts.Shorten(l.Match.String()) + "/"
 	if l.Count > 1 {
 		text += fmt.Sprintf(" x%d", l.Count)
 	}
@@ -50,7 +50,8 @@ func (l Log) String() string {
 // References is the service.
 func (l Log) References() []string { return []string{l.Service} }
 
-func (l Log) begin() Condition { return &logReader{Log: l} }
+// Begin forgets what was read.
+func (l Log) Begin() waiters.Condition { return &logReader{Log: l} }
 
 // logReader reads on where it stopped, as long as it is the same start of
 // the same container. The last second is read again at every look: an engine
@@ -67,13 +68,13 @@ type logReader struct {
 
 const overlap = time.Second
 
-func (r *logReader) Look(ctx context.Context, w World) (Observation, error) {
-	s, there, err := w.status(ctx, r.Service)
+func (r *logReader) Look(ctx context.Context, w waiters.World) (waiters.Observation, error) {
+	s, there, err := w.Status(ctx, r.Service)
 	if err != nil {
-		return Observation{}, err
+		return waiters.Observation{}, err
 	}
 	if !there || s.State == containers.StateCreated {
-		return Observation{Detail: where(s, there)}, nil
+		return waiters.Observation{Detail: where(s, there)}, nil
 	}
 	if s.ID != r.id || !r.Since.All && !s.Started.Equal(r.started) {
 		r.id, r.started, r.settled, r.from = s.ID, s.Started, 0, r.begins(s)
@@ -81,12 +82,12 @@ func (r *logReader) Look(ctx context.Context, w World) (Observation, error) {
 	found, err := r.read(ctx, w, s.Name)
 	if err != nil {
 		if errors.Is(err, containers.ErrNotFound) {
-			return Observation{Detail: where(s, false)}, nil
+			return waiters.Observation{Detail: where(s, false)}, nil
 		}
-		return Observation{}, fmt.Errorf("log of %s: %w", r.Service, err)
+		return waiters.Observation{}, fmt.Errorf("log of %s: %w", r.Service, err)
 	}
 	count := max(r.Count, 1)
-	o := Observation{Holds: found >= count, Detail: "no line matches"}
+	o := waiters.Observation{Holds: found >= count, Detail: "no line matches"}
 	switch {
 	case count > 1:
 		o.Detail = fmt.Sprintf("%d of %d lines", min(found, count), count)
@@ -122,14 +123,14 @@ func (r *logReader) begins(s containers.Status) time.Time {
 }
 
 // read returns how many lines match in all.
-func (r *logReader) read(ctx context.Context, w World, container string) (int, error) {
+func (r *logReader) read(ctx context.Context, w waiters.World, container string) (int, error) {
 	logs, err := w.Engine.Logs(ctx, container, containers.LogOptions{Since: r.from, Timestamps: true})
 	if err != nil {
 		return 0, err
 	}
 	defer logs.Close()
 	newest, matches := r.from, []time.Time(nil)
-	err = eachLine(logs, func(line string) bool {
+	err = texts.EachLine(logs, func(line string) bool {
 		stamp, text, _ := strings.Cut(line, " ")
 		at, err := time.Parse(time.RFC3339Nano, stamp)
 		if err != nil || at.Before(r.from) {
@@ -157,27 +158,4 @@ func (r *logReader) read(ctx context.Context, w World, container string) (int, e
 		r.from = next
 	}
 	return found, nil
-}
-
-func (d *decoder) log(node *yaml.Node, p *pacing) Condition {
-	if !d.mapping(node, "log", "{service, match}") {
-		return nil
-	}
-	f := d.long(node, p, "log", "service", "match", "count", "since")
-	l := Log{Service: f.service(), Match: f.pattern("match", true), Count: f.integer("count", 1, 1)}
-	switch since := f.text("since", false); since {
-	case "", "start":
-	case "all":
-		l.Since.All = true
-	default:
-		ago, err := time.ParseDuration(since)
-		if err != nil || ago <= 0 {
-			f.bad(f.values["since"], "expected start, all, or a duration such as 5m", "since cannot be %q", since)
-		}
-		l.Since.Ago = ago
-	}
-	if !f.ok {
-		return nil
-	}
-	return l
 }

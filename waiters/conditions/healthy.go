@@ -1,4 +1,4 @@
-package waiters
+package conditions
 
 import (
 	"context"
@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"gopkg.in/yaml.v3"
-
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/waiters"
+	"github.com/stagehand-dev/stagehand/waiters/internal/texts"
 )
 
 // healthTimeout is how long one test may take where the healthcheck does not
@@ -26,29 +26,29 @@ type Healthy struct {
 }
 
 // Look runs the test once.
-func (h Healthy) Look(ctx context.Context, w World) (Observation, error) {
-	i, _ := w.instance(h.Service)
+func (h Healthy) Look(ctx context.Context, w waiters.World) (waiters.Observation, error) {
+	i, _ := w.Find(h.Service)
 	if i.Health != nil && len(i.Health.Test) > 0 && i.Health.Test[0] == "NONE" {
-		return Observation{}, &Dead{Name: h.Service, Reason: h.Service + " can never be healthy: its healthcheck is disabled"}
+		return waiters.Observation{}, &waiters.Dead{Name: h.Service, Reason: h.Service + " can never be healthy: its healthcheck is disabled"}
 	}
-	s, there, err := w.status(ctx, h.Service)
+	s, there, err := w.Status(ctx, h.Service)
 	if err != nil {
-		return Observation{}, err
+		return waiters.Observation{}, err
 	}
 	if !there || s.State != containers.StateRunning {
-		return Observation{Detail: where(s, there)}, nil
+		return waiters.Observation{Detail: where(s, there)}, nil
 	}
 	command, reason := test(i.Health)
 	if reason != "" {
 		if s.Health == containers.HealthNone {
-			return Observation{}, &Dead{Name: h.Service, Status: s, Reason: h.Service + " can never be healthy: " + reason}
+			return waiters.Observation{}, &waiters.Dead{Name: h.Service, Status: s, Reason: h.Service + " can never be healthy: " + reason}
 		}
 		return opinion(s), nil
 	}
 	execer, ok := w.Engine.(containers.Execer)
 	if !ok {
 		if s.Health == containers.HealthNone {
-			return Observation{}, &Dead{Name: h.Service, Status: s, Reason: h.Service + ": this engine can neither run a healthcheck nor a command in a container"}
+			return waiters.Observation{}, &waiters.Dead{Name: h.Service, Status: s, Reason: h.Service + ": this engine can neither run a healthcheck nor a command in a container"}
 		}
 		return opinion(s), nil
 	}
@@ -56,30 +56,30 @@ func (h Healthy) Look(ctx context.Context, w World) (Observation, error) {
 }
 
 // run runs the test in the container.
-func (h Healthy) run(ctx context.Context, e containers.Execer, s containers.Status, command []string, limit time.Duration) (Observation, error) {
+func (h Healthy) run(ctx context.Context, e containers.Execer, s containers.Status, command []string, limit time.Duration) (waiters.Observation, error) {
 	if limit <= 0 {
 		limit = healthTimeout
 	}
 	inner, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	var out capped
+	var out texts.Capped
 	code, err := e.Exec(inner, s.Name, command, &out)
 	switch {
 	case err == nil && code == 0:
-		return Observation{Holds: true, Detail: "healthy"}, nil
+		return waiters.Observation{Holds: true, Detail: "healthy"}, nil
 	case err == nil:
-		return Observation{Detail: withOutput(fmt.Sprintf("unhealthy: exit %d", code), out.last())}, nil
+		return waiters.Observation{Detail: texts.WithOutput(fmt.Sprintf("unhealthy: exit %d", code), out.Last())}, nil
 	case ctx.Err() != nil:
-		return Observation{}, ctx.Err()
+		return waiters.Observation{}, ctx.Err()
 	case inner.Err() != nil:
 		if s.Health == containers.HealthHealthy {
 			return opinion(s), nil
 		}
-		return Observation{Detail: fmt.Sprintf("the healthcheck's test took longer than %s", limit)}, nil
+		return waiters.Observation{Detail: fmt.Sprintf("the healthcheck's test took longer than %s", limit)}, nil
 	case errors.Is(err, containers.ErrNotFound), errors.Is(err, containers.ErrConflict):
-		return Observation{Detail: "not running"}, nil
+		return waiters.Observation{Detail: "not running"}, nil
 	}
-	return Observation{}, fmt.Errorf("healthcheck of %s: %w", h.Service, err)
+	return waiters.Observation{}, fmt.Errorf("healthcheck of %s: %w", h.Service, err)
 }
 
 // test is the command of a healthcheck; reason says why there is none.
@@ -98,34 +98,19 @@ func test(h *containers.Healthcheck) (command []string, reason string) {
 }
 
 // opinion is the engine's.
-func opinion(s containers.Status) Observation {
+func opinion(s containers.Status) waiters.Observation {
 	detail := string(s.Health)
 	if s.Health == containers.HealthUnhealthy {
-		detail = withOutput(detail, lastLine(s.HealthLog))
+		detail = texts.WithOutput(detail, texts.LastLine(s.HealthLog))
 	}
-	return Observation{Holds: s.Health == containers.HealthHealthy, Detail: detail + " (the engine says)"}
+	return waiters.Observation{Holds: s.Health == containers.HealthHealthy, Detail: detail + " (the engine says)"}
 }
 
-// limit is none: the healthcheck has a timeout of its own.
-func (h Healthy) limit() time.Duration { return 0 }
+// Limit is none: the healthcheck has a timeout of its own.
+func (h Healthy) Limit() time.Duration { return 0 }
 
 // String is "healthy SERVICE".
 func (h Healthy) String() string { return "healthy " + h.Service }
 
 // References is the service.
 func (h Healthy) References() []string { return []string{h.Service} }
-
-func (d *decoder) healthy(node *yaml.Node, p *pacing) Condition {
-	if name, short := d.short(node); short {
-		return Healthy{Service: d.service(node, name)}
-	}
-	if !d.mapping(node, "healthy", "a service, or {service}") {
-		return nil
-	}
-	f := d.long(node, p, "healthy", "service")
-	h := Healthy{Service: f.service()}
-	if !f.ok {
-		return nil
-	}
-	return h
-}

@@ -1,12 +1,11 @@
-package waiters
+package conditions
 
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
-	"gopkg.in/yaml.v3"
+	"github.com/stagehand-dev/stagehand/waiters"
 )
 
 const (
@@ -36,7 +35,7 @@ type CallResult struct {
 // Do sends the request once. A request that could not be sent, that got no answer or
 // another answer than asked for is a result that is not OK; an error means a broken engine
 // (containers.ErrUnavailable and others) or is ctx's.
-func (c *Call) Do(ctx context.Context, w World) (CallResult, error) {
+func (c *Call) Do(ctx context.Context, w waiters.World) (CallResult, error) {
 	limit := c.Timeout
 	if limit <= 0 {
 		limit = callLimit
@@ -59,7 +58,7 @@ func (c *Call) Do(ctx context.Context, w World) (CallResult, error) {
 	if err != nil {
 		return CallResult{}, err
 	}
-	dead, err := died(ctx, w, c.HTTP.References())
+	dead, err := w.FirstDead(ctx, c.HTTP.References())
 	if err != nil {
 		return CallResult{}, err
 	}
@@ -77,39 +76,3 @@ func (c *Call) String() string {
 
 // References is the host that is called.
 func (c *Call) References() []string { return c.HTTP.References() }
-
-// DecodeCall reads a call: {http: URL} or {http: {url, method, …}} with the
-// keys of the condition http. The method is GET, or POST where there is a
-// body; timeout is the request's. Everything wrong is reported to
-// s.Problems; the result is nil when the call cannot be used.
-func DecodeCall(s *Scope, node *yaml.Node) *Call {
-	d := &decoder{Scope: s, left: maxConditions}
-	node = resolve(node)
-	if !d.mapping(node, "a call", "{http: {url: …}}") {
-		return nil
-	}
-	f := d.fields(node, "a call", []string{"http", "timeout"})
-	p := &pacing{}
-	p.take(f)
-	if f.keys["http"] == nil {
-		if f.ok {
-			d.problem(node, "add http: {url: …}", "a call needs http")
-		}
-		return nil
-	}
-	h := d.http(f.values["http"], p)
-	if p.Every > 0 || p.StableFor > 0 {
-		f.bad(f.values["http"], "use retries: of the stage to repeat it", "a call is made once: it has no every and no stable_for")
-	}
-	if h == nil || !f.ok || p.bad {
-		return nil
-	}
-	switch {
-	case h.Method != "":
-	case h.Body != "":
-		h.Method = http.MethodPost
-	default:
-		h.Method = http.MethodGet
-	}
-	return &Call{HTTP: *h, Timeout: p.Timeout}
-}

@@ -1,7 +1,8 @@
-package waiters
+package decode
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/waiters/conditions"
 )
 
 // maxCA is the largest file of certificates that is read, in bytes.
@@ -21,19 +23,19 @@ const maxCA = 1 << 20
 var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 // http reads an HTTP; nil when it cannot be used.
-func (d *decoder) http(node *yaml.Node, p *pacing) *HTTP {
+func (d *decoder) http(node *yaml.Node, p *pacing) *conditions.HTTP {
 	if text, short := d.short(node); short {
 		u := d.url(node, text)
 		if u == "" {
 			return nil
 		}
-		return &HTTP{URL: u}
+		return &conditions.HTTP{URL: u}
 	}
 	if !d.mapping(node, "http", "a URL, or {url, method, status, match, json, …}") {
 		return nil
 	}
 	f := d.long(node, p, "http", "url", "method", "headers", "body", "status", "match", "json", "tls")
-	h := &HTTP{Body: f.text("body", false), Match: f.pattern("match", false)}
+	h := &conditions.HTTP{Body: f.text("body", false), Match: f.pattern("match", false)}
 	if text := f.text("url", true); text != "" {
 		h.URL = d.url(f.values["url"], text)
 		f.ok = f.ok && h.URL != ""
@@ -106,7 +108,7 @@ func isToken(text string) bool {
 	return text != ""
 }
 
-func (f *fields) headers(h *HTTP) {
+func (f *fields) headers(h *conditions.HTTP) {
 	node := f.values["headers"]
 	if node == nil {
 		return
@@ -132,7 +134,7 @@ func (f *fields) headers(h *HTTP) {
 }
 
 // status reads 200, 2xx, 200-299 or a list of those.
-func (f *fields) status(h *HTTP) {
+func (f *fields) status(h *conditions.HTTP) {
 	node := f.values["status"]
 	if node == nil {
 		return
@@ -160,10 +162,10 @@ func (f *fields) status(h *HTTP) {
 	}
 }
 
-func parseStatus(text string) (StatusRange, bool) {
+func parseStatus(text string) (conditions.StatusRange, bool) {
 	if len(text) == 3 && strings.HasSuffix(strings.ToLower(text), "xx") && text[0] >= '1' && text[0] <= '5' {
 		first := int(text[0]-'0') * 100
-		return StatusRange{first, first + 99}, true
+		return conditions.StatusRange{First: first, Last: first + 99}, true
 	}
 	from, to, isRange := strings.Cut(text, "-")
 	if !isRange {
@@ -171,10 +173,10 @@ func parseStatus(text string) (StatusRange, bool) {
 	}
 	first, err1 := strconv.Atoi(strings.TrimSpace(from))
 	last, err2 := strconv.Atoi(strings.TrimSpace(to))
-	return StatusRange{first, last}, err1 == nil && err2 == nil && first >= 100 && last <= 599 && first <= last
+	return conditions.StatusRange{First: first, Last: last}, err1 == nil && err2 == nil && first >= 100 && last <= 599 && first <= last
 }
 
-func (f *fields) tls(h *HTTP) {
+func (f *fields) tls(h *conditions.HTTP) {
 	node := f.values["tls"]
 	if node == nil {
 		return
@@ -236,4 +238,13 @@ func certificates(file, ca string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("it holds no certificate")
 	}
 	return pool, nil
+}
+
+// why says what is wrong with a URL; nothing where that could be a piece of a password.
+func why(text string, err error) string {
+	var e *url.Error
+	if strings.Contains(text, "@") || !errors.As(err, &e) {
+		return ""
+	}
+	return ": " + e.Err.Error()
 }

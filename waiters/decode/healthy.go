@@ -1,0 +1,23 @@
+package decode
+
+import (
+	"gopkg.in/yaml.v3"
+
+	"github.com/stagehand-dev/stagehand/waiters"
+	"github.com/stagehand-dev/stagehand/waiters/conditions"
+)
+
+func (d *decoder) healthy(node *yaml.Node, p *pacing) waiters.Condition {
+	if name, short := d.short(node); short {
+		return conditions.Healthy{Service: d.service(node, name)}
+	}
+	if !d.mapping(node, "healthy", "a service, or {service}") {
+		return nil
+	}
+	f := d.long(node, p, "healthy", "service")
+	h := conditions.Healthy{Service: f.service()}
+	if !f.ok {
+		return nil
+	}
+	return h
+}
