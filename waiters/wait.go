@@ -115,8 +115,7 @@ func (l *loop) look(ctx context.Context, w World) (done bool, err error) {
 		l.tell(o)
 		return o.Holds, nil
 	case ctx.Err() != nil:
-		// Cut off by the timeout: it says nothing about the engine.
-		return false, nil
+		return false, nil //nolint:nilerr // cut off by the timeout: it says nothing about the engine
 	case errors.Is(err, containers.ErrUnavailable):
 		if l.silent.IsZero() {
 			l.silent = time.Now()
