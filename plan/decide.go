@@ -160,6 +160,8 @@ func (m *maker) whyAgain(step *Step, s *stages.Stage, before effect) string {
 		return "image moved: " + step.Image
 	case s.Finally:
 		return "runs at the end of every run"
+	case m.facts.Disproved[step.ID] != "":
+		return "proof failed: " + m.facts.Disproved[step.ID]
 	}
 	if step.Spec != nil {
 		for _, mount := range step.Spec.Mounts {

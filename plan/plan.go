@@ -21,6 +21,8 @@ type Facts struct {
 	Volumes map[string]containers.VolumeStatus
 	// Images on the engine: reference to ID. A missing one is to be pulled.
 	Images map[string]string
+	// Disproved says, by step ID, why the proof of a recorded step does not hold.
+	Disproved map[string]string
 }
 
 // Fact is a step's recorded success.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/plan"
 	"github.com/stagehand-dev/stagehand/stages"
+	"github.com/stagehand-dev/stagehand/waiters"
 )
 
 // observe reads what the engine shows of the stack: containers, volumes and
@@ -77,6 +79,47 @@ func observe(ctx context.Context, stack *stages.Stack, engine containers.Engine)
 		facts.Volumes[status.Name] = status
 	}
 	return facts, nil
+}
+
+// proofLimit bounds the look at one proof: one that cannot be had does not hold.
+const proofLimit = 15 * time.Second
+
+// disproved looks at the proofs of the steps that would be skipped, once each,
+// and says why those that do not hold do not.
+func disproved(ctx context.Context, world waiters.World, p *plan.Plan) (map[string]string, error) {
+	var mu sync.Mutex
+	out := map[string]string{}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for _, step := range p.Steps {
+		if step.Action != plan.Skip || step.Unit.Proof == nil {
+			continue
+		}
+		group.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, proofLimit)
+			defer cancel()
+			seen, err := step.Unit.Proof.Look(ctx, world)
+			var dead *waiters.Dead
+			switch {
+			case errors.As(err, &dead):
+				seen.Detail = dead.Error()
+			case err != nil && ctx.Err() != nil:
+				seen.Detail = "no answer within " + proofLimit.String()
+			case err != nil:
+				return err
+			case seen.Holds:
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			out[step.ID] = step.Unit.Proof.String()
+			if seen.Detail != "" {
+				out[step.ID] += ": " + seen.Detail
+			}
+			return nil
+		})
+	}
+	return out, group.Wait()
 }
 
 func imagesOf(stack *stages.Stack) map[string]string {

@@ -147,7 +147,16 @@ func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine,
 		return nil, nil, fmt.Errorf("%w: %w", ErrLedger, err)
 	}
 	facts.Steps = factsOf(recorded)
-	return plan.Make(stack, facts, time.Now()), holders, nil
+	now := time.Now()
+	p := plan.Make(stack, facts, now)
+	facts.Disproved, err = disproved(ctx, World(stack, engine), p)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(facts.Disproved) > 0 {
+		p = plan.Make(stack, facts, now)
+	}
+	return p, holders, nil
 }
 
 // run is one execution of a plan.

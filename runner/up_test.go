@@ -498,6 +498,30 @@ func TestAVolumeMadeAnewMakesItsHelpersRunAgain(t *testing.T) {
 	})
 }
 
+func TestARecordedStepWhoseProofFailsRunsAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		s := newStack("s")
+		v := s.volume("v")
+		s.service("db", "forever", mount(v, "/v"))
+		s.service("init", "write /v/done yes", mount(v, "/v"))
+		s.stage(stages.Stage{Name: "db", Verb: stages.Start}, "db")
+		proof := conditions.File{Service: "db", Path: "/v/done"}
+		s.stage(stages.Stage{Name: "init", Verb: stages.Run, Units: []stages.Unit{{Proof: proof}}}, "init")
+		wantDone(t, b.up(s))
+		if step := b.up(s).Plan.Step("init"); step.Action != "skip" {
+			t.Errorf("while the proof holds: %s %s", step.Action, step.Cause)
+		}
+		if code, err := b.engine.Exec(t.Context(), "s-db-1", []string{"/actor", "remove", "/v/done"}, nil); err != nil || code != 0 {
+			t.Fatal(code, err)
+		}
+		result := b.up(s)
+		wantDone(t, result)
+		if step := result.Plan.Step("init"); !strings.HasPrefix(step.Cause, "proof failed: file") {
+			t.Errorf("after the proof has gone: %s %s", step.Action, step.Cause)
+		}
+	})
+}
+
 func logMatches(t *testing.T, service, pattern string) waiters.Condition {
 	t.Helper()
 	return conditions.Log{Service: service, Match: mustRegexp(pattern)}
