@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/memory/internal/files"
+	"github.com/stagehand-dev/stagehand/containers/memory/internal/logs"
+	"github.com/stagehand-dev/stagehand/containers/memory/internal/networks"
 )
 
 // container is guarded by Engine.mu, but for log and files, which have locks.
@@ -18,14 +21,13 @@ type container struct {
 	id      string
 	image   image
 	half    bool // a Create failed before the files were there
-	log     *logbook
-	files   *tree
-	mounts  []mount
+	log     *logs.Book
+	files   *files.Tree
+	mounts  []files.Mount
 	sharing string // the container whose namespace this one uses, if any
 
-	namespace *namespace
-	addresses map[string]string // by network, while it runs
-	bindings  []containers.Binding
+	member   *networks.Member
+	bindings []containers.Binding
 
 	state                      containers.State
 	exitCode, restarts, ends   int
@@ -43,8 +45,6 @@ type container struct {
 	last      containers.Status // at its last end
 	changed   chan struct{}     // closed and replaced at each change
 }
-
-func byName(a, b *container) int { return strings.Compare(a.spec.Name, b.spec.Name) }
 
 // alive tells whether a program runs or will by itself.
 func (c *container) alive() bool {
@@ -65,13 +65,13 @@ func (c *container) status() containers.Status {
 		Labels: maps.Clone(c.spec.Labels), Ports: slices.Clone(c.bindings), Networks: map[string]string{},
 	}
 	for _, m := range c.mounts {
-		if m.volume != "" {
-			status.Volumes = append(status.Volumes, m.volume)
+		if m.Volume != "" {
+			status.Volumes = append(status.Volumes, m.Volume)
 		}
 	}
 	slices.Sort(status.Volumes)
 	for _, attachment := range c.attachments() {
-		status.Networks[attachment.Network] = c.addresses[attachment.Network]
+		status.Networks[attachment.Network] = c.member.Addresses[attachment.Network]
 	}
 	return status
 }
@@ -138,44 +138,41 @@ func (e *Engine) build(spec containers.Spec) (*container, error) {
 		return nil, fmt.Errorf("container %s: %w: %s", spec.Name, containers.ErrImage, spec.Image)
 	}
 	c := &container{
-		spec: spec, id: digest("container", e.next(), spec.Name), image: img, log: newLogbook(), files: newTree(),
+		spec: spec, id: digest("container", e.next(), spec.Name), image: img, log: logs.New(), files: files.New(),
 		state: containers.StateCreated, created: time.Now(), changed: make(chan struct{}),
 	}
+	c.member = &networks.Member{Name: spec.Name, ID: c.id}
 	c.spec.Labels = maps.Clone(spec.Labels)
-	c.files.folder("/tmp") // what programs expect of any image
+	c.files.Folder("/tmp") // what programs expect of any image
 	if other, ok := strings.CutPrefix(spec.NetworkMode, "container:"); ok {
 		c.sharing = other
 	}
 	for _, attachment := range c.attachments() {
-		if e.networks[attachment.Network] == nil {
+		if !e.networks.Has(attachment.Network) {
 			return nil, fmt.Errorf("container %s: network %s: %w", spec.Name, attachment.Network, containers.ErrNotFound)
 		}
 	}
 	for _, m := range spec.Mounts {
-		if m.Kind == containers.MountBind && !m.CreateHostPath && !e.hostFiles.has(m.Source) {
+		if m.Kind == containers.MountBind && !m.CreateHostPath && !e.hostFiles.Has(m.Source) {
 			return nil, fmt.Errorf("container %s: %w: bind source %s does not exist", spec.Name, containers.ErrInvalid, m.Source)
 		}
 	}
 	for i, m := range spec.Mounts {
 		c.mounts = append(c.mounts, e.mount(c, i, m))
-		c.files.folder(m.Target)
+		c.files.Folder(m.Target)
 	}
 	return c, nil
 }
 
 // mount finds or makes what m mounts.
-func (e *Engine) mount(c *container, index int, m containers.Mount) mount {
+func (e *Engine) mount(c *container, index int, m containers.Mount) files.Mount {
 	target := "/" + strings.Trim(m.Target, "/")
 	switch m.Kind {
 	case containers.MountBind:
-		e.hostFiles.mu.Lock()
-		defer e.hostFiles.mu.Unlock()
-		if e.hostFiles.nodes[m.Source] == nil {
-			e.hostFiles.makeFolders(m.Source)
-		}
-		return mount{target: target, tree: e.hostFiles, inside: m.Source, readOnly: m.ReadOnly}
+		e.hostFiles.Folder(m.Source)
+		return files.Mount{Target: target, Tree: e.hostFiles, Inside: m.Source, ReadOnly: m.ReadOnly}
 	case containers.MountTmpfs:
-		return mount{target: target, tree: newTree(), inside: "/", readOnly: m.ReadOnly, tmpfs: true}
+		return files.Mount{Target: target, Tree: files.New(), Inside: "/", ReadOnly: m.ReadOnly, Tmpfs: true}
 	}
 	name, v := m.Source, e.volumes[m.Source]
 	switch {
@@ -185,7 +182,7 @@ func (e *Engine) mount(c *container, index int, m containers.Mount) mount {
 	case v == nil: // Docker makes it too
 		v = e.newVolume(name, nil, false)
 	}
-	return mount{target: target, tree: v.files, inside: "/" + m.Subpath, readOnly: m.ReadOnly, volume: name}
+	return files.Mount{Target: target, Tree: v.files, Inside: "/" + m.Subpath, ReadOnly: m.ReadOnly, Volume: name}
 }
 
 // Status looks once.
@@ -308,8 +305,8 @@ func (e *Engine) Destroy(ctx context.Context, name string) error {
 	}
 	delete(e.containers, name)
 	for _, m := range c.mounts {
-		if v := e.volumes[m.volume]; v != nil && v.anonymous {
-			delete(e.volumes, m.volume)
+		if v := e.volumes[m.Volume]; v != nil && v.anonymous {
+			delete(e.volumes, m.Volume)
 		}
 	}
 	c.removed = true

@@ -1,12 +1,16 @@
 package memory
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/memory/internal/files"
+	"github.com/stagehand-dev/stagehand/containers/memory/internal/health"
+	"github.com/stagehand-dev/stagehand/containers/memory/internal/networks"
+	"github.com/stagehand-dev/stagehand/containers/memory/internal/processes"
+	"github.com/stagehand-dev/stagehand/containers/memory/internal/sockets"
 )
 
 // Start returns once the program is running. A half-made container is refused
@@ -25,23 +29,22 @@ func (e *Engine) Start(ctx context.Context, name string) error {
 	case c.half:
 		return fmt.Errorf("container %s is half-made: %w", name, containers.ErrConflict)
 	}
-	c.namespace = newNamespace()
+	c.member.Namespace = sockets.NewNamespace()
 	switch {
 	case c.sharing != "":
 		other := e.containers[c.sharing]
 		if other == nil || !other.alive() {
 			return fmt.Errorf("container %s: the network of %s: %w", name, c.sharing, containers.ErrNotFound)
 		}
-		c.namespace = other.namespace
-	case c.spec.NetworkMode == hostNetwork:
-		c.namespace = e.host
+		c.member.Namespace = other.member.Namespace
+	case c.spec.NetworkMode == networks.Host:
+		c.member.Namespace = e.networks.Host()
 	}
-	err = e.publish(c)
+	c.bindings, err = e.networks.Publish(c.member, c.spec.Ports)
 	if err == nil {
-		err = e.join(c)
+		err = e.networks.Join(c.member, c.attachments())
 	}
 	if err != nil {
-		e.unpublish(c)
 		e.leave(c)
 		c.failure = err.Error()
 		return fmt.Errorf("start %s: %w", name, err)
@@ -53,18 +56,25 @@ func (e *Engine) Start(ctx context.Context, name string) error {
 	return nil
 }
 
+// leave takes c off its networks, and frees its ports. The engine is locked.
+func (e *Engine) leave(c *container) {
+	e.networks.Unpublish(c.member)
+	e.networks.Leave(c.member)
+	c.bindings = nil
+}
+
 // begin puts c into the state of running, with a new main process. The engine is locked.
 func (e *Engine) begin(c *container) {
 	for i, m := range c.mounts {
-		if m.tmpfs {
-			c.mounts[i].tree = newTree()
+		if m.Tmpfs {
+			c.mounts[i].Tree = files.New()
 		}
 	}
 	c.main = e.newProcess(c)
 	c.held, c.oom, c.exitCode, c.failure = 0, false, 0, ""
 	c.state, c.started, c.finished = containers.StateRunning, time.Now(), time.Time{}
 	c.health, c.healthLog = containers.HealthNone, ""
-	if checked(c.spec.Health) {
+	if health.Wanted(c.spec.Health) {
 		c.health = containers.HealthStarting
 		main := c.main
 		main.children.Go(func() { e.checkHealth(c, main) })
@@ -76,12 +86,12 @@ func (e *Engine) begin(c *container) {
 // supervise runs the container to its final end, restarts included.
 func (e *Engine) supervise(c *container, main *process) {
 	for main != nil {
-		code := main.run(c.argv(), stream{main, 0}, stream{main, 1})
+		code := main.Run(c.argv(), stream{main, 0}, stream{main, 1})
 		e.mu.Lock()
 		main.ending = true
 		e.mu.Unlock()
 		main.children.Wait()
-		c.log.flush()
+		c.log.Flush()
 		main = e.ended(c, code)
 	}
 }
@@ -106,7 +116,6 @@ func (e *Engine) ended(c *container, code int) *process {
 			return c.main
 		}
 	}
-	e.unpublish(c)
 	e.leave(c)
 	c.state = containers.StateExited
 	c.ends++
@@ -136,7 +145,7 @@ func (e *Engine) signal(c *container) {
 		name = "SIGTERM"
 	}
 	if c.main != nil {
-		c.main.deliver(name)
+		c.main.Deliver(name)
 	}
 	c.giveUp()
 }
@@ -144,99 +153,24 @@ func (e *Engine) signal(c *container) {
 // killAll ends what runs of c. The engine is locked.
 func (e *Engine) killAll(c *container) {
 	if c.main != nil {
-		c.main.end(exitKilled)
+		c.main.End(processes.ExitKilled)
 	}
 	c.giveUp()
 }
 
 // giveUp ends the pause before a restart.
 func (c *container) giveUp() {
-	if c.interrupt != nil && !isClosed(c.interrupt) {
+	if c.interrupt == nil {
+		return
+	}
+	select {
+	case <-c.interrupt:
+	default:
 		close(c.interrupt)
 	}
 }
 
-// The defaults of a healthcheck. Source: the Dockerfile reference, HEALTHCHECK.
-const (
-	healthInterval = 30 * time.Second
-	healthTimeout  = 30 * time.Second
-	healthRetries  = 3
-)
-
-func checked(h *containers.Healthcheck) bool {
-	return h != nil && len(h.Test) > 1 && (h.Test[0] == "CMD" || h.Test[0] == "CMD-SHELL")
-}
-
-func or[T comparable](value, fallback T) T {
-	var zero T
-	if value == zero {
-		return fallback
-	}
-	return value
-}
-
-// checkHealth runs the healthcheck until the main process ends.
-func (e *Engine) checkHealth(c *container, main *process) {
-	h := c.spec.Health
-	argv := h.Test[1:]
-	if h.Test[0] == "CMD-SHELL" {
-		argv = []string{"/bin/sh", "-c", h.Test[1]}
-	}
-	begin, failures := time.Now(), 0
-	interval := or(h.Interval, healthInterval)
-	for {
-		wait := interval
-		starting := time.Since(begin) < h.StartPeriod
-		if starting && h.StartInterval > 0 {
-			wait = h.StartInterval
-		}
-		if !pause(main.ctx, wait, nil) {
-			return
-		}
-		ok, output := e.testHealth(c, main, argv, or(h.Timeout, healthTimeout))
-		e.mu.Lock()
-		health := c.health
-		switch {
-		case main.ctx.Err() != nil:
-		case ok:
-			failures, health = 0, containers.HealthHealthy
-		case health == containers.HealthStarting && time.Since(begin) < h.StartPeriod:
-			c.healthLog = output
-		default:
-			c.healthLog = output
-			if failures++; failures >= or(h.Retries, healthRetries) {
-				health = containers.HealthUnhealthy
-			}
-		}
-		if health != c.health {
-			c.health = health
-			e.emit(c, containers.EventHealth)
-			c.touch()
-		}
-		e.mu.Unlock()
-	}
-}
-
-// testHealth runs the test once. One that takes too long is killed and has failed.
-func (e *Engine) testHealth(c *container, main *process, argv []string, timeout time.Duration) (bool, string) {
-	ctx, cancel := context.WithTimeout(main.ctx, timeout)
-	defer cancel()
-	test := e.newProcess(c)
-	release := context.AfterFunc(ctx, func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		test.end(exitKilled)
-	})
-	defer release()
-	var output bytes.Buffer
-	sink := &gate{writer: &output}
-	code := test.run(argv, sink, sink)
-	sink.close()
-	e.mu.Lock()
-	c.held -= test.held
-	e.mu.Unlock()
-	if ctx.Err() != nil {
-		return false, fmt.Sprintf("Health check exceeded timeout (%v)", timeout)
-	}
-	return code == 0, output.String()
+// backoff is the pause before the nth restart. Source: moby, restartmanager: 100 ms, doubled each time, at most a minute.
+func backoff(restarts int) time.Duration {
+	return min(100*time.Millisecond<<min(restarts, 20), time.Minute)
 }

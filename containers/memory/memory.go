@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/memory/internal/files"
+	"github.com/stagehand-dev/stagehand/containers/memory/internal/networks"
 	"github.com/stagehand-dev/stagehand/containers/program"
 )
 
@@ -48,7 +50,7 @@ type Options struct {
 // Engine implements containers.Engine, Execer and Copier. A nil one is of no use: see New.
 type Engine struct {
 	id        string
-	hostFiles *tree
+	hostFiles *files.Tree
 
 	// mu guards all that follows, and every field of containers, processes,
 	// networks and volumes that does not say otherwise.
@@ -59,12 +61,10 @@ type Engine struct {
 	serial      int // of objects, for their ids and addresses
 	images      map[string]image
 	registry    map[string]image
-	networks    map[string]*network
+	networks    *networks.Networks
 	volumes     map[string]*volume
 	containers  map[string]*container
 	subscribers []*subscriber
-	host        *namespace
-	published   map[uint16]*published // by port of the host
 }
 
 var (
@@ -83,22 +83,20 @@ type image struct {
 func New(opts Options) *Engine {
 	e := &Engine{
 		id:         opts.ID,
-		hostFiles:  newTree(),
+		hostFiles:  files.New(),
 		cut:        make(chan struct{}),
 		calls:      map[string]int{},
 		images:     map[string]image{},
 		registry:   map[string]image{},
-		networks:   map[string]*network{},
+		networks:   networks.New(), // with what a container gets that asks for none, as on Docker
 		volumes:    map[string]*volume{},
 		containers: map[string]*container{},
-		host:       newNamespace(),
-		published:  map[uint16]*published{},
 	}
 	if e.id == "" {
 		e.id = "memory"
 	}
 	for _, file := range opts.HostFiles {
-		e.hostFiles.put(file)
+		e.hostFiles.Put(file)
 	}
 	for ref, p := range opts.Registry {
 		e.registry[ref] = image{digest("image", ref), p}
@@ -107,8 +105,6 @@ func New(opts Options) *Engine {
 		e.registry[ref] = image{digest("image", ref), p}
 		e.images[ref] = e.registry[ref]
 	}
-	// What a container gets that asks for no network, as on Docker.
-	e.networks[defaultNetwork] = e.newNetwork(containers.Network{Name: defaultNetwork})
 	return e
 }
 

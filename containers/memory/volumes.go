@@ -7,18 +7,19 @@ import (
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/memory/internal/files"
 )
 
 type volume struct {
 	status    containers.VolumeStatus
-	files     *tree
+	files     *files.Tree
 	anonymous bool
 }
 
 func (e *Engine) newVolume(name string, labels map[string]string, anonymous bool) *volume {
 	v := &volume{
 		status: containers.VolumeStatus{Name: name, Created: time.Now(), Labels: maps.Clone(labels)},
-		files:  newTree(), anonymous: anonymous,
+		files:  files.New(), anonymous: anonymous,
 	}
 	e.volumes[name] = v
 	return v
@@ -56,7 +57,7 @@ func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
 	defer e.mu.Unlock()
 	for _, other := range sortedKeys(e.containers) {
 		for _, m := range e.containers[other].mounts {
-			if m.volume == name && name != "" {
+			if m.Volume == name && name != "" {
 				return fmt.Errorf("volume %s is in use by %s: %w", name, other, containers.ErrConflict)
 			}
 		}

@@ -1,7 +1,7 @@
-package memory
+// Package sockets is TCP in memory: connections, and who listens where.
+package sockets
 
 import (
-	"context"
 	"io"
 	"net"
 	"os"
@@ -242,109 +242,5 @@ func (d *deadline) set(t time.Time) {
 				close(over)
 			}
 		})
-	}
-}
-
-// listener accepts connections to one port of a namespace.
-type listener struct {
-	address address
-	host    string // the address that it is bound to; empty for all
-	backlog chan *conn
-	owner   *closers // of the process that listens
-	once    sync.Once
-	closed  chan struct{}
-	onClose func()
-}
-
-// backlogSize is how many connections wait to be accepted. Source: Linux, SOMAXCONN of old.
-const backlogSize = 128
-
-func (l *listener) Addr() net.Addr { return l.address }
-
-func (l *listener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.backlog:
-		return c, nil
-	case <-l.closed:
-		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.address, Err: net.ErrClosed}
-	}
-}
-
-func (l *listener) Close() error {
-	l.once.Do(func() {
-		close(l.closed)
-		l.onClose()
-		for {
-			select {
-			case c := <-l.backlog:
-				_ = c.Close()
-			default:
-				return
-			}
-		}
-	})
-	return nil
-}
-
-// dial hands one end of a new connection to the listener.
-func (l *listener) dial(ctx context.Context, from address) (*conn, error) {
-	if isClosed(l.closed) {
-		return nil, syscall.ECONNREFUSED
-	}
-	client, server := connect(from, l.address)
-	server.onClose = func() { l.owner.remove(server) }
-	l.owner.add(server)
-	select {
-	case l.backlog <- server:
-	case <-l.closed:
-		_ = server.Close()
-		return nil, syscall.ECONNREFUSED
-	case <-ctx.Done():
-		_ = server.Close()
-		return nil, ctx.Err()
-	}
-	if isClosed(l.closed) { // closed meanwhile: nobody will accept it
-		_ = server.Close()
-	}
-	return client, nil
-}
-
-// closers are the listeners and connections of one process: they end with it.
-type closers struct {
-	mu   sync.Mutex
-	all  map[io.Closer]struct{}
-	over bool
-}
-
-// add closes c at once when the process has ended already.
-func (s *closers) add(c io.Closer) {
-	s.mu.Lock()
-	over := s.over
-	if !over {
-		if s.all == nil {
-			s.all = map[io.Closer]struct{}{}
-		}
-		s.all[c] = struct{}{}
-	}
-	s.mu.Unlock()
-	if over {
-		_ = c.Close()
-	}
-}
-
-func (s *closers) remove(c io.Closer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.all, c)
-}
-
-func (s *closers) closeAll() {
-	s.mu.Lock()
-	s.over = true
-	all := s.all
-	s.all = nil
-	s.mu.Unlock()
-	for c := range all {
-		_ = c.Close()
 	}
 }
