@@ -145,12 +145,12 @@ func (l *Ledger) Forget(ctx context.Context, stack, engineID string, steps ...st
 }
 
 // query calls each for every row.
-func (l *Ledger) query(ctx context.Context, each func(*sql.Rows) error, query string, arguments ...any) error {
+func (l *Ledger) query(ctx context.Context, each func(*sql.Rows) error, query string, arguments ...any) (err error) {
 	rows, err := l.reader.QueryContext(ctx, query, arguments...)
 	if err != nil {
 		return explain(l.path, err)
 	}
-	defer rows.Close()
+	defer func() { err = errors.Join(err, explain(l.path, rows.Close())) }()
 	for rows.Next() {
 		if err := each(rows); err != nil {
 			return explain(l.path, err)
