@@ -23,9 +23,16 @@ type Lines struct {
 	Steps []string
 	// Host is where published ports are reached; "" is localhost.
 	Host string
+	// Command is the command line that runs words on the same stack, for hints;
+	// nil puts stagehand before them.
+	Command func(words ...string) string
+	// Left is what a down leaves or takes beside containers ("4 volumes kept"), for its summary.
+	Left string
 
 	mu       sync.Mutex
 	width    int
+	quiet    bool // nothing is to be done: a line a service is enough
+	removed  map[string]bool
 	started  time.Time
 	open     map[string]*openStep
 	failures []events.Event
@@ -64,9 +71,10 @@ func (l *Lines) Emit(_ context.Context, e events.Event) error {
 	}
 	switch e.Kind {
 	case events.RunStarted:
+		l.quiet = idle(e.Plan)
 		what := counts(e.Plan)
-		if len(e.Plan) == 0 && e.Verb != "" {
-			what = e.Verb
+		if e.Verb == "down" {
+			what = "takes the stack down"
 		}
 		l.line(e.Time, e.Stack, "run", e.Run+": "+what)
 	case events.RunEnded:
@@ -74,8 +82,14 @@ func (l *Lines) Emit(_ context.Context, e events.Event) error {
 	case events.RunInterrupted:
 		l.line(e.Time, e.Stack, "stopping", strings.TrimPrefix(e.Cause, "stopping "))
 	case events.StageStarted:
+		if l.quiet {
+			break
+		}
 		l.line(e.Time, e.Stage, "stage", "begins: "+e.Verb)
 	case events.StageCompleted:
+		if l.quiet && e.Error == "" {
+			break
+		}
 		l.line(e.Time, e.Stage, "stage", stageEnd(e))
 	case events.StepStarted, events.StepWaiting, events.StepRetrying, events.StepProgress:
 		l.goesOn(e)
@@ -84,7 +98,8 @@ func (l *Lines) Emit(_ context.Context, e events.Event) error {
 	case events.HelperDestroyed:
 		l.line(e.Time, subject(e), "removed", e.Container)
 	case events.ServiceStopped:
-		l.line(e.Time, subject(e), "stopped", joined(": ", e.Container, joined(", ", how(e), e.Cause)))
+		l.removed[e.Container] = true
+		l.line(e.Time, subject(e), "stopped", joined(": ", e.Container, joined(", ", how(e), strings.TrimPrefix(e.Cause, "down"))))
 	default: // a kind that a newer writer knows
 		l.line(e.Time, subject(e), string(e.Kind), joined(": ", e.Cause, e.Error))
 	}
@@ -93,6 +108,7 @@ func (l *Lines) Emit(_ context.Context, e events.Event) error {
 
 func (l *Lines) begin(e events.Event) {
 	l.started, l.open = e.Time, map[string]*openStep{}
+	l.removed = map[string]bool{}
 	l.width = utf8.RuneCountInString(e.Stack)
 	for _, id := range l.Steps {
 		l.width = max(l.width, utf8.RuneCountInString(id))
@@ -110,6 +126,9 @@ func (l *Lines) goesOn(e events.Event) {
 	switch e.Kind {
 	case events.StepStarted:
 		step.state, step.progress = "running", estimate{}
+		if l.quiet && e.Verb == "start" {
+			break // it runs already; what it waits for is said
+		}
 		detail := joined(": ", e.Container, joined(", ", e.Cause, attempt(e)))
 		l.line(e.Time, e.Step, "started", detail)
 	case events.StepWaiting:
@@ -148,11 +167,14 @@ func (l *Lines) ended(e events.Event) {
 		}
 		l.line(e.Time, e.Step, word, joined(", ", reason, exit(e)))
 	case e.Outcome.OK():
-		word := map[events.Outcome]string{events.Done: "done", events.Skipped: "skipped", events.Adopted: "adopted"}[e.Outcome]
-		if len(e.Addresses) > 0 {
-			l.serving = append(l.serving, e.Step+"\t"+strings.Join(links(e.Addresses, l.Host), " "))
+		l.serves(e)
+		if l.quiet && e.Outcome != events.Done {
+			break
 		}
-		cause := e.Cause
+		word, cause := string(e.Outcome), e.Cause
+		if by, ok := strings.CutPrefix(cause, "recorded "); ok && e.Outcome == events.Skipped {
+			word, cause = "recorded", by
+		}
 		if e.Outcome == events.Done {
 			cause = "" // why it ran was said when it started
 		}
@@ -165,6 +187,16 @@ func (l *Lines) ended(e events.Event) {
 		}
 		l.line(e.Time, e.Step, word, joined(", ", joined(" ", how(e), after), attempt(e)))
 		l.output(e.Logs, shownLines)
+	}
+}
+
+// serves notes where a service is reached.
+func (l *Lines) serves(e events.Event) {
+	switch {
+	case len(e.Addresses) > 0:
+		l.serving = append(l.serving, e.Step+"\t"+strings.Join(links(e.Addresses, l.Host), " "))
+	case l.quiet && e.Verb == "start":
+		l.serving = append(l.serving, e.Step+"\truns, no port published")
 	}
 }
 
@@ -243,15 +275,50 @@ func attempt(e events.Event) string {
 	return fmt.Sprintf("attempt %d", e.Attempt)
 }
 
-// counts is "12 steps: 7 create, 5 skip".
+// todo are the words for what is planned, by action, the work first.
+var todo = []struct{ action, one, many string }{
+	{"create", "to create", "to create"},
+	{"recreate", "to make anew", "to make anew"},
+	{"start", "to start again", "to start again"},
+	{"wait", "to wait for", "to wait for"},
+	{"call", "to call", "to call"},
+	{"adopt", "runs already", "run already"},
+	{"skip", "recorded as done", "recorded as done"},
+}
+
+// counts is "12 steps: 7 run already, 5 recorded as done, nothing new to do".
 func counts(plan map[string]int) string {
 	total := 0
 	var parts []string
-	for _, action := range slices.Sorted(maps.Keys(plan)) {
-		total += plan[action]
-		parts = append(parts, fmt.Sprintf("%d %s", plan[action], action))
+	rest := maps.Clone(plan)
+	for _, t := range todo {
+		n := plan[t.action]
+		delete(rest, t.action)
+		total += n
+		switch {
+		case n == 1:
+			parts = append(parts, "1 "+t.one)
+		case n > 1:
+			parts = append(parts, fmt.Sprintf("%d %s", n, t.many))
+		}
+	}
+	for _, action := range slices.Sorted(maps.Keys(rest)) { // those that a newer writer knows
+		total += rest[action]
+		parts = append(parts, fmt.Sprintf("%d %s", rest[action], action))
+	}
+	if idle(plan) {
+		parts = append(parts, "nothing new to do")
 	}
 	return joined(": ", Plural(total, "step"), strings.Join(parts, ", "))
+}
+
+// idle tells whether all that a plan has is there already.
+func idle(plan map[string]int) bool {
+	there := plan["adopt"] + plan["skip"]
+	for _, n := range plan {
+		there -= n
+	}
+	return len(plan) > 0 && there == 0
 }
 
 // Plural is "1 step", "2 steps".
@@ -274,6 +341,9 @@ type estimate struct {
 	since time.Time
 }
 
+// worthSaying: less time than this is over before it is read.
+const worthSaying = 2 * time.Second
+
 // add takes a report and returns "about 3m05s left", or "" while that is not known.
 func (e *estimate) add(p events.Progress, at time.Time) string {
 	if e.since.IsZero() || p.Done < e.from { // the first, or it has begun again
@@ -285,7 +355,7 @@ func (e *estimate) add(p events.Progress, at time.Time) string {
 		return ""
 	}
 	left := float64(elapsed) * (p.Total - p.Done) / done
-	if left > float64(1000*time.Hour) {
+	if left < float64(worthSaying) || left > float64(1000*time.Hour) {
 		return ""
 	}
 	return "about " + duration(time.Duration(left)) + " left"

@@ -35,7 +35,8 @@ type StepStatus struct {
 	App     string `json:"app,omitempty"`
 	Service string `json:"service,omitempty"`
 	// State is pending, running, waiting, retrying, not_reached, stopped (before its end,
-	// as something else failed), or the outcome: done, failed, timed_out, skipped, adopted.
+	// as something else failed), recorded (as done by an earlier run), or the outcome:
+	// done, failed, timed_out, skipped, adopted.
 	State string `json:"state"`
 	// Since is when it entered the state; Elapsed, of a step that ended, how long it took.
 	Since   time.Time     `json:"since,omitzero"`
@@ -45,6 +46,8 @@ type StepStatus struct {
 	Detail   string           `json:"detail,omitempty"`
 	ExitCode *int             `json:"exit_code,omitempty"`
 	Progress *events.Progress `json:"progress,omitempty"`
+	pace     estimate
+	left     string // "about 3m05s left", of the last progress
 	// Container is the step's; Now is its state on the engine, "gone" when
 	// there is none, empty for steps without a container.
 	Container string            `json:"container,omitempty"`
@@ -106,12 +109,15 @@ func (s *StepStatus) apply(e events.Event) {
 	s.Container = cmp.Or(e.Container, s.Container)
 	s.Attempt = max(s.Attempt, e.Attempt)
 	if e.Progress != nil {
-		s.Progress = e.Progress
+		s.Progress, s.left = e.Progress, s.pace.add(*e.Progress, e.Time)
 	}
 	state, detail := s.State, s.Detail
 	switch e.Kind {
 	case events.StepStarted:
-		state, detail, s.Progress = "running", e.Cause, nil
+		state, detail, s.Progress, s.pace = "running", e.Cause, nil, estimate{}
+		if e.Verb == "await" {
+			state = "waiting"
+		}
 	case events.StepWaiting:
 		state, detail = "waiting", e.Cause
 	case events.StepRetrying:
@@ -124,6 +130,8 @@ func (s *StepStatus) apply(e events.Event) {
 			if strings.HasPrefix(e.Error, "stopped") {
 				state = "stopped"
 			}
+		} else if by, ok := strings.CutPrefix(detail, "recorded "); ok && e.Outcome == events.Skipped {
+			state, detail = "recorded", by
 		}
 	}
 	if state != s.State {
@@ -149,11 +157,11 @@ func (r Report) Table(now time.Time) string {
 		}
 		b.WriteByte('\n')
 	}
-	rows := [][]string{{"STEP", "STATE", "FOR", "CONTAINER NOW", "DETAIL"}}
+	rows := [][]string{{"STEP", "STATE", "FOR", "CONTAINER", "DETAIL"}}
 	for _, s := range r.Steps {
 		rows = append(rows, s.row(r, now))
 	}
-	b.WriteString(Table(rows))
+	b.WriteString(wrapped(rows))
 	if r.Unobserved != "" {
 		fmt.Fprintf(&b, "\ncontainers are not shown: %s\n", Clean(r.Unobserved))
 	}
@@ -169,21 +177,35 @@ func (s StepStatus) row(r Report, now time.Time) []string {
 			until = r.Ended
 		}
 		took = duration(until.Sub(s.Since))
-	case s.Elapsed > 0:
+	case s.Elapsed > 0 && s.State != "recorded":
 		took = duration(s.Elapsed)
 	}
 	container := cmp.Or(s.Now, "-")
 	if s.Health != containers.HealthNone {
-		container += ", " + string(s.Health)
+		container = string(s.Health)
+	}
+	container, _, _ = strings.Cut(container, ",") // how it ended stands in the detail
+	if container == "gone" && !s.stays() {
+		container = "-" // as it should be
 	}
 	detail := s.Detail
-	if s.State == "running" && s.Progress != nil {
-		detail = progress(*s.Progress)
+	switch {
+	case (s.State == "running" || s.State == "waiting") && s.Progress != nil:
+		detail = joined(", ", progress(*s.Progress), s.left)
+	case s.State == string(events.Done) && s.ExitCode != nil && *s.ExitCode == 0:
+		detail = "" // as everybody expects of what is done
+	case strings.HasPrefix(s.Now, "exited") && (s.State == string(events.Done) || s.State == string(events.Adopted)):
+		detail = joined(", ", detail, "now "+s.Now)
 	}
 	if s.Attempt > 1 {
 		detail = joined(", ", detail, fmt.Sprintf("attempt %d", s.Attempt))
 	}
 	return []string{s.Step, strings.ReplaceAll(s.State, "_", " "), took, container, Clean(detail)}
+}
+
+// stays tells whether there should be a container of the step now.
+func (s StepStatus) stays() bool {
+	return s.ExitCode == nil && slices.Contains([]string{"done", "adopted", "running", "waiting"}, s.State)
 }
 
 func verdictWord(v events.Verdict) string {

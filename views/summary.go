@@ -12,6 +12,10 @@ import (
 // how, its last lines, what was not reached because of it, what to do next.
 func (l *Lines) summary(e events.Event) {
 	l.print("")
+	if e.Verb == "down" {
+		l.downSummary(e)
+		return
+	}
 	head := fmt.Sprintf("%s: %s after %s", e.Stack, e.Verdict, duration(e.Elapsed))
 	if len(l.failures) > 0 {
 		head += fmt.Sprintf(": %s failed", Plural(len(l.failures), "step"))
@@ -100,10 +104,6 @@ func (l *Lines) next(e events.Event) {
 		return
 	}
 	l.print("")
-	if e.Verb == "down" {
-		l.print("  What is not removed yet stays as it is. Once the cause is gone: stagehand -p " + e.Stack + " down")
-		return
-	}
 	if e.Cause != "" {
 		l.print("  " + e.Cause)
 	} else {
@@ -111,15 +111,38 @@ func (l *Lines) next(e events.Event) {
 	}
 	rows := [][]string{}
 	if len(l.failures) > 0 {
-		rows = append(rows, []string{"  stagehand -p " + e.Stack + " logs " + l.failures[0].Step, "its output, as far as it is kept"})
+		rows = append(rows, []string{l.command("logs", l.failures[0].Step), "its output, as far as it is kept"})
 	}
 	rows = append(rows,
-		[]string{"  stagehand -p " + e.Stack + " status", "where every step stands"},
-		[]string{"  stagehand up", "goes on where this run ended: what is done is not done again"})
+		[]string{l.command("status"), "where every step stands"},
+		[]string{l.command("up"), "goes on where this run ended"})
 	if e.Cause == "" {
-		rows = append(rows, []string{"  stagehand -p " + e.Stack + " down", "takes the stack down"})
+		rows = append(rows, []string{l.command("down"), "takes the stack down"})
 	}
 	for text := range strings.Lines(Table(rows)) {
-		l.print("  " + strings.TrimRight(text, "\n"))
+		l.print("    " + strings.TrimRight(text, "\n"))
+	}
+}
+
+// command is the command line that runs words on the run's stack.
+func (l *Lines) command(words ...string) string {
+	if l.Command != nil {
+		return l.Command(words...)
+	}
+	return "stagehand " + strings.Join(words, " ")
+}
+
+// downSummary closes a down: what is gone, what is kept, what goes on.
+func (l *Lines) downSummary(e events.Event) {
+	if e.Verdict == events.VerdictDone {
+		l.print(joined(", ", e.Stack+": down", Plural(len(l.removed), "container")+" removed", l.Left))
+		return
+	}
+	l.print(fmt.Sprintf("%s: down %s after %s", e.Stack, e.Verdict, duration(e.Elapsed)))
+	if e.Error != "" {
+		l.print("  " + Clean(e.Error))
+	}
+	if e.Verdict == events.VerdictFailed {
+		l.print("\n  What is not removed yet stays as it is. Once the cause is gone: " + l.command("down"))
 	}
 }

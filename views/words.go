@@ -142,6 +142,59 @@ func Table(rows [][]string) string {
 	return b.String()
 }
 
+// screen is the width, in characters, that tables keep to where they can.
+const screen = 80
+
+// wrapped is Table with the cells of the last column broken over several lines
+// where they would not fit on the screen: beneath their column, or, where that
+// is too narrow, beneath the whole row.
+func wrapped(rows [][]string) string {
+	heads := make([][]string, len(rows))
+	for i, row := range rows {
+		heads[i] = append(slices.Clone(row[:len(row)-1]), "")
+	}
+	width := 0
+	for text := range strings.Lines(Table(heads)) {
+		width = max(width, utf8.RuneCountInString(strings.TrimRight(text, "\n")))
+	}
+	width += 2
+	var b strings.Builder
+	lines := strings.Split(Table(heads), "\n")
+	for i, row := range rows {
+		head, cell := lines[i], row[len(row)-1]
+		pad := strings.Repeat(" ", width-utf8.RuneCountInString(head))
+		room, margin := screen-width, strings.Repeat(" ", width)
+		switch {
+		case cell == "":
+			b.WriteString(head + "\n")
+			continue
+		case utf8.RuneCountInString(cell) <= room:
+			b.WriteString(head + pad + cell + "\n")
+			continue
+		case room >= 30:
+			b.WriteString(head + pad)
+		default:
+			margin, room = "    ", screen-4
+			b.WriteString(head + "\n" + margin)
+		}
+		b.WriteString(strings.Join(wrap(cell, room), "\n"+margin) + "\n")
+	}
+	return b.String()
+}
+
+// wrap breaks text at spaces into lines of at most width characters; a longer word stands alone.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		line = joined(" ", line, word)
+	}
+	return append(lines, line)
+}
+
 // url turns an address of an event, HOST:PORT->PORT/PROTOCOL, into what a browser takes,
 // with host in place of an address that stands for all.
 func url(address, host string) string {

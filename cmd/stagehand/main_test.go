@@ -80,6 +80,7 @@ func (l leakTest) Run() int {
 //	signal               ask what was begun to stop, as Ctrl-C does
 //	finish CODE          wait for the end of what was begun, which must exit with CODE
 //	sever, restore       the engine does not answer, answers again
+//	foreign NAME         put a container that is nobody's on the memory engine
 //	lay ARGS             for scripts with [docker]: put the actor's image on the engine
 //
 // All of a script runs on one memory engine, or with "env STAGEHAND_ENGINE=…"
@@ -109,7 +110,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"run": run, "begin": begin, "reached": reached, "signal": signal, "finish": finish, "lay": lay, "said": said,
+			"run": run, "begin": begin, "reached": reached, "signal": signal, "finish": finish, "lay": lay, "said": said, "foreign": foreign,
 			"sever":   func(ts *testscript.TestScript, _ bool, _ []string) { worldOf(ts).engine.Sever() },
 			"restore": func(ts *testscript.TestScript, _ bool, _ []string) { worldOf(ts).engine.Restore() },
 		},
@@ -168,6 +169,19 @@ func (w *world) command(ts *testscript.TestScript, signals <-chan os.Signal, std
 			}
 			return engines.Open(ctx, endpoint)
 		},
+	}
+}
+
+// The product serves real engines only: the reference engine and its actor are the tests'.
+func TestTheProgramHasNoTestEngine(t *testing.T) {
+	output, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
+	if err != nil || !strings.Contains(string(output), "stagehand/containers/docker\n") {
+		t.Fatalf("%v: %s", err, output)
+	}
+	for _, name := range []string{"containers/memory", "containers/enginetest"} {
+		if strings.Contains(string(output), "stagehand-dev/stagehand/"+name) {
+			t.Errorf("the program is linked with %s", name)
+		}
 	}
 }
 
@@ -231,6 +245,11 @@ func finish(ts *testscript.TestScript, neg bool, args []string) {
 	w := worldOf(ts)
 	w.group.Wait()
 	show(ts, want, w.code, &w.stdout, &w.stderr)
+}
+
+func foreign(ts *testscript.TestScript, _ bool, args []string) {
+	_, err := worldOf(ts).engine.Create(context.Background(), containers.Spec{Name: args[0], Image: actorImage, Command: []string{"forever"}})
+	ts.Check(err)
 }
 
 // patience bounds reached: a busy machine is not a defect.

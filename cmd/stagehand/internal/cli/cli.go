@@ -87,6 +87,7 @@ type invocation struct {
 }
 
 func (in *invocation) root() *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:   "stagehand",
 		Short: "Takes a stack of containers from nothing to serving, one stage after another",
@@ -100,13 +101,18 @@ where it ended.
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
+			switch {
+			case len(args) > 0:
+				return flags.UnknownCommand(cmd, args[0])
+			case version:
+				return in.runVersion()
 			}
-			return flags.UnknownCommand(cmd, args[0])
+			return cmd.Help()
 		},
 	}
 	in.flags.Bind(root.PersistentFlags())
+	root.Flags().BoolVar(&version, "version", false, "print the version")
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages", "FlagUsagesWrapped 80"))
 	root.SetFlagErrorFunc(flags.Unknown)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Short: "Says what a command does", RunE: help})

@@ -2,13 +2,19 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
+	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/runner"
+	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/views"
 )
 
@@ -37,20 +43,84 @@ func (in *invocation) runDown(ctx context.Context, volumes bool) (err error) {
 		return err
 	}
 	defer w.close(&err)
-	lines := &views.Lines{W: in.Stdout}
-	for _, s := range steps(stack) {
-		lines.Steps = append(lines.Steps, s.ID)
+	view, err := in.downView(ctx, w, name, stack, volumes)
+	if err != nil {
+		return exit.OfEngine(err)
 	}
-	var view events.Sink = lines
-	if in.flags.JSON {
-		view = views.JSON{W: in.Stdout}
-	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	kill := make(chan struct{})
+	in.onSignal(func(count int) {
+		switch count {
+		case 1:
+			in.say("stopping; once more kills what is being stopped")
+			cancel(exit.ErrInterrupted)
+		case 2:
+			in.say("killing")
+			close(kill)
+		}
+	})
 	fan := &views.Fan{Keep: w.ledger, Show: []events.Sink{view}}
 	err = runner.Down(ctx, runner.DownOptions{
-		Stack: name, Engine: w.engine, Sink: fan, Ledger: w.ledger, Run: runID(), Volumes: volumes, Order: stack,
+		Stack: name, Engine: w.engine, Sink: fan, Ledger: w.ledger, Run: runID(), Volumes: volumes, Order: stack, Kill: kill,
 	})
-	if ctx.Err() != nil {
-		in.say("what is not removed yet stays as it is; stagehand -p %s down goes on", name)
+	if broken := fan.Err(); broken != nil {
+		in.say("%v", broken)
+	}
+	if errors.Is(context.Cause(ctx), exit.ErrInterrupted) {
+		in.sayLeft(context.WithoutCancel(ctx), w.engine, name)
+		return exit.ErrInterrupted
 	}
 	return exit.OfEngine(err)
+}
+
+// downView shows a down; it looks first at what there is, for the width of its
+// columns and for what it will keep.
+func (in *invocation) downView(ctx context.Context, w *workshop, name string, stack *stages.Stack, volumes bool) (events.Sink, error) {
+	if in.flags.JSON {
+		return views.JSON{W: in.Stdout}, nil
+	}
+	list, err := w.engine.List(ctx, ofStack(name))
+	if err != nil {
+		return nil, err
+	}
+	kept, err := w.engine.ListVolumes(ctx, ofStack(name))
+	if err != nil {
+		return nil, err
+	}
+	lines := in.lines(name, nil)
+	for _, s := range list {
+		lines.Steps = append(lines.Steps, s.Labels[containers.LabelStep])
+	}
+	switch {
+	case len(kept) > 0 && volumes:
+		lines.Left = views.Plural(len(kept), "volume") + " removed"
+	case len(kept) > 0:
+		lines.Left = views.Plural(len(kept), "volume") + " kept (to remove them too: " + in.flags.Command(name, "down", "--volumes") + ")"
+	}
+	return lines, nil
+}
+
+// lookBriefly bounds a last look at the engine, for somebody who waits for the end.
+const lookBriefly = 5 * time.Second
+
+// sayLeft says which containers an interrupted down has left.
+func (in *invocation) sayLeft(ctx context.Context, engine containers.Engine, name string) {
+	ctx, cancel := context.WithTimeout(ctx, lookBriefly)
+	defer cancel()
+	list, err := engine.List(ctx, ofStack(name))
+	again := in.flags.Command(name, "down")
+	switch {
+	case err != nil:
+		in.say("what is left cannot be listed (%v); %s goes on", err, again)
+	case len(list) == 0:
+		in.say("no container is left; %s removes networks that may be", again)
+	default:
+		var names []string
+		for _, s := range list {
+			names = append(names, s.Name)
+		}
+		slices.Sort(names)
+		in.say("%s left: %s; %s goes on", views.Plural(len(list), "container"), strings.Join(names, ", "), again)
+	}
 }

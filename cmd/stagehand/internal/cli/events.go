@@ -47,13 +47,13 @@ func (in *invocation) runEvents(ctx context.Context, o eventsOptions) (err error
 	if err != nil {
 		return err
 	}
-	lines := &views.Lines{W: in.Stdout}
+	lines := in.lines(run.Stack, nil)
 	var view events.Sink = lines
 	if in.flags.JSON {
 		view = views.JSON{W: in.Stdout}
 	}
 	for after := int64(0); ; {
-		fresh, err := l.Events(ctx, run, after)
+		fresh, err := l.Events(ctx, run.ID, after)
 		if err != nil {
 			return err
 		}
@@ -78,28 +78,28 @@ func (in *invocation) runEvents(ctx context.Context, o eventsOptions) (err error
 	}
 }
 
-func (in *invocation) findRun(ctx context.Context, l *ledger.Ledger, o eventsOptions) (string, error) {
+func (in *invocation) findRun(ctx context.Context, l *ledger.Ledger, o eventsOptions) (ledger.Run, error) {
 	if o.run != "" {
 		run, ok, err := l.Find(ctx, o.run)
 		if err == nil && !ok {
-			err = exit.Misuse("no run %s in the ledger %s: see stagehand status for the latest run's ID", o.run, l.Path())
+			err = exit.Misuse("no run %s in the ledger %s: see %s for the latest run's ID", o.run, l.Path(), in.flags.Command("", "status"))
 		}
-		return run.ID, err
+		return run, err
 	}
 	name, _, err := in.target(ctx)
 	if err != nil {
-		return "", err
+		return ledger.Run{}, err
 	}
 	for {
 		run, ok, err := l.Last(ctx, name)
 		if err != nil || ok {
-			return run.ID, err
+			return run, err
 		}
 		if !o.follow {
-			return "", exit.Misuse("no run of %s in the ledger %s: begin one with stagehand up", name, l.Path())
+			return ledger.Run{}, exit.Misuse("no run of %s in the ledger %s: begin one with %s", name, l.Path(), in.flags.Command(name, "up"))
 		}
 		if err := follow.Pause(ctx, lookEvery); err != nil {
-			return "", err
+			return ledger.Run{}, err
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/ledger"
+	"github.com/stagehand-dev/stagehand/plan"
 	"github.com/stagehand-dev/stagehand/problems"
 )
 
@@ -34,7 +35,7 @@ with --file, or before logs.`,
 
 func (in *invocation) runLogs(ctx context.Context, o follow.Options, names []string) (err error) {
 	o.W, o.JSON = in.Stdout, in.flags.JSON
-	stack, _, err := in.target(ctx)
+	stack, file, err := in.target(ctx)
 	if err != nil {
 		return err
 	}
@@ -48,50 +49,79 @@ func (in *invocation) runLogs(ctx context.Context, o follow.Options, names []str
 		return exit.OfEngine(err)
 	}
 	list = slices.DeleteFunc(list, func(s containers.Status) bool { return s.Labels[containers.LabelRole] == containers.RoleProbe })
-	if len(names) > 0 {
-		if list, err = in.choose(ctx, w.ledger, stack, list, names); err != nil {
+	if len(names) == 0 {
+		if len(list) == 0 {
+			in.say("%s has no containers; name a step to see what was recorded of it", stack)
+		}
+		return exit.OfEngine(follow.Containers(ctx, w.engine, list, o))
+	}
+	history, err := history(ctx, w.ledger, stack)
+	if err != nil {
+		return err
+	}
+	list, ended, err := choose(stack, names, list, history, steps(file))
+	if err != nil {
+		return err
+	}
+	for _, e := range ended {
+		if err := in.printRecord(e, o); err != nil {
 			return err
 		}
-	} else if len(list) == 0 {
-		in.say("%s has no containers; name a step to see what was recorded of it", stack)
 	}
 	return exit.OfEngine(follow.Containers(ctx, w.engine, list, o))
 }
 
-// choose returns the containers that names stand for, and prints the record of
-// those steps that have none any more.
-func (in *invocation) choose(ctx context.Context, l *ledger.Ledger, stack string, list []containers.Status, names []string) ([]containers.Status, error) {
+// choose returns the containers that names stand for and, of those steps that
+// have none any more, how they ended last.
+func choose(stack string, names []string, list []containers.Status, history []events.Event, steps []*plan.Step) ([]containers.Status, []events.Event, error) {
 	var chosen []containers.Status
+	var ended []events.Event
 	for _, name := range names {
-		found := false
+		before := len(chosen) + len(ended)
 		for _, s := range list {
 			if slices.Contains(identities(s), name) {
-				found = true
-				if !slices.ContainsFunc(chosen, func(c containers.Status) bool { return c.Name == s.Name }) {
-					chosen = append(chosen, s)
-				}
+				chosen = append(chosen, s)
 			}
 		}
-		if found {
+		for _, e := range history {
+			if slices.Contains([]string{e.Step, e.Stage, e.Service, e.App, e.Container}, name) && !stands(list, e.Container) {
+				ended = append(ended, e)
+			}
+		}
+		if len(chosen)+len(ended) > before {
 			continue
 		}
-		ended, known, err := recorded(ctx, l, stack, name)
-		if err != nil {
-			return nil, err
+		var known []string
+		for _, s := range steps {
+			of := []string{s.ID, s.Stage, s.Service, s.App}
+			if slices.Contains(of, name) {
+				return nil, nil, exit.Misuse("%s of %s has not run yet", name, stack)
+			}
+			known = append(known, of...)
 		}
 		for _, s := range list {
 			known = append(known, identities(s)...)
 		}
-		if len(ended) == 0 {
-			return nil, exit.Misuse("%s has no step, service or app %q: %s", stack, name, problems.OneOf(name, unique(known)))
+		for _, e := range history {
+			known = append(known, e.Step, e.Service)
 		}
-		for _, e := range ended {
-			if err := in.printRecord(e); err != nil {
-				return nil, err
-			}
-		}
+		return nil, nil, exit.Misuse("%s has no step, stage, service or app %q: %s", stack, name, problems.OneOf(name, unique(known)))
 	}
-	return chosen, nil
+	return once(chosen, func(s containers.Status) string { return s.Name }), once(ended, func(e events.Event) string { return e.Step }), nil
+}
+
+func stands(list []containers.Status, container string) bool {
+	return slices.ContainsFunc(list, func(s containers.Status) bool { return s.Name == container })
+}
+
+// once leaves out what has the key of something before it.
+func once[T any](list []T, key func(T) string) []T {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(list, func(x T) bool {
+		again := seen[key(x)]
+		seen[key(x)] = true
+		return again
+	})
 }
 
 // identities are the names that a container goes by.
@@ -106,44 +136,52 @@ func unique(names []string) []string {
 	return slices.DeleteFunc(slices.Compact(names), func(n string) bool { return n == "" })
 }
 
-// recorded finds how the steps that name stands for ended last, and the
-// names of all steps that are known.
-func recorded(ctx context.Context, l *ledger.Ledger, stack, name string) (ended []events.Event, known []string, err error) {
+// history is how each step of the stack ended last, in the order of the ends.
+func history(ctx context.Context, l *ledger.Ledger, stack string) ([]events.Event, error) {
 	runs, err := l.Runs(ctx, stack)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	var ended []events.Event
 	seen := map[string]bool{}
 	for _, run := range runs {
 		all, err := l.Events(ctx, run.ID, 0)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		for _, e := range slices.Backward(all) {
 			if e.Kind != events.StepEnded || e.Outcome == events.Skipped && e.ExitCode == nil || seen[e.Step] {
 				continue
 			}
 			seen[e.Step] = true
-			known = append(known, e.Step)
-			if slices.Contains([]string{e.Step, e.Stage, e.Service, e.App, e.Container}, name) {
-				ended = append(ended, e)
-			}
+			ended = append(ended, e)
 		}
 	}
 	slices.Reverse(ended)
-	return ended, known, nil
+	return ended, nil
 }
 
-func (in *invocation) printRecord(e events.Event) error {
-	how := string(e.Outcome)
+// printRecord prints what is known of a step that has no container any more.
+func (in *invocation) printRecord(e events.Event, o follow.Options) error {
+	at, how := e.Time.Local().Format(time.DateTime), string(e.Outcome)
 	if e.ExitCode != nil {
 		how = containers.Status{State: containers.StateExited, ExitCode: *e.ExitCode, OOMKilled: e.OOM}.Verdict()
 	}
-	in.say("%s ended at %s (%s) and its container is gone; its last recorded lines:", e.Step, e.Time.Local().Format(time.DateTime), how)
-	if len(e.Logs) == 0 {
-		in.say("none: of steps that succeed no lines are kept; keep: always in the stack file keeps the container")
+	switch {
+	case e.Container == "":
+		in.say("%s has no container; it ended at %s (%s), see %s", e.Step, at, how, in.flags.Command(e.Stack, "events", "--run", e.Run))
+	case len(e.Logs) > 0:
+		in.say("%s ended at %s (%s) and its container is gone; its last recorded lines:", e.Step, at, how)
+	case e.ExitCode == nil:
+		in.say("the container of %s is gone, and with it what it printed", e.Step)
+	default:
+		in.say("%s ended at %s (%s) and its container is gone; no line of it is recorded", e.Step, at, how)
 	}
-	return follow.Recorded(e.Step, e.Container, e.Logs, follow.Options{W: in.Stdout, JSON: in.flags.JSON})
+	lines := e.Logs
+	if o.Tail > 0 && o.Tail < len(lines) {
+		lines = lines[len(lines)-o.Tail:]
+	}
+	return follow.Recorded(e.Step, e.Container, lines, o)
 }
 
 func onlyServices(list []containers.Status) []containers.Status {

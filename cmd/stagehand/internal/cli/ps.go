@@ -49,7 +49,14 @@ func (in *invocation) runPS(ctx context.Context, all bool) (err error) {
 		return views.WriteJSON(in.Stdout, rows)
 	}
 	if len(rows) == 0 {
-		_, err = fmt.Fprintf(in.Stdout, "%s: nothing runs\n", name)
+		text := name + ": nothing runs"
+		switch ended := len(views.PS(list, "", true)); {
+		case all:
+			text = name + ": no containers"
+		case ended > 0:
+			text += fmt.Sprintf("; %s ended: %s", views.Plural(ended, "container"), in.flags.Command(name, "ps", "--all"))
+		}
+		_, err = fmt.Fprintln(in.Stdout, text)
 		return err
 	}
 	_, err = io.WriteString(in.Stdout, views.PSTable(rows))

@@ -18,6 +18,7 @@ import (
 	"github.com/stagehand-dev/stagehand/plan"
 	"github.com/stagehand-dev/stagehand/problems"
 	"github.com/stagehand-dev/stagehand/stages"
+	"github.com/stagehand-dev/stagehand/views"
 )
 
 // source says which files the command line means.
@@ -89,7 +90,7 @@ func (in *invocation) target(ctx context.Context) (string, *stages.Stack, error)
 	// taken down by that.
 	list := &problems.List{}
 	if source := compose.Open(o, list); source != nil {
-		in.say("%s has problems, so only what the engine and the ledger know is used (see stagehand validate)", source.Files[0].Name)
+		in.say("%s has problems, so only what the engine and the ledger know is used (see %s)", source.Files[0].Name, in.flags.Command(source.Name, "validate"))
 		return source.Name, nil, nil
 	}
 	return "", nil, fmt.Errorf("%w      = or name the stack with -p NAME\n", err)
@@ -101,6 +102,15 @@ func steps(stack *stages.Stack) []*plan.Step {
 		return nil
 	}
 	return plan.Make(stack, plan.Facts{}, time.Now()).Steps
+}
+
+// lines is the view of a run of the stack for people; file may be nil.
+func (in *invocation) lines(name string, file *stages.Stack) *views.Lines {
+	lines := &views.Lines{W: in.Stdout, Command: func(words ...string) string { return in.flags.Command(name, words...) }}
+	for _, s := range steps(file) {
+		lines.Steps = append(lines.Steps, s.ID)
+	}
+	return lines
 }
 
 // ledger opens the ledger of the command line.

@@ -67,6 +67,8 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 	switch {
 	case result.Verdict == events.VerdictInterrupted:
 		return &exit.Error{Code: exit.Interrupted}
+	case result.Conflict():
+		return &exit.Error{Code: exit.Conflict}
 	case result.TimedOut():
 		return &exit.Error{Code: exit.TimedOut}
 	case result.Verdict != events.VerdictDone:
@@ -95,10 +97,8 @@ func (in *invocation) carryOut(ctx context.Context, w *workshop, stack *stages.S
 			close(kill)
 		}
 	})
-	lines := &views.Lines{W: in.Stdout, Host: engines.Host(info)}
-	for _, s := range steps(stack) {
-		lines.Steps = append(lines.Steps, s.ID)
-	}
+	lines := in.lines(stack.Name, stack)
+	lines.Host = engines.Host(info)
 	fan := &views.Fan{Keep: w.ledger, Show: []events.Sink{lines}}
 	if in.flags.JSON {
 		fan.Show = []events.Sink{views.JSON{W: in.Stdout}}

@@ -20,15 +20,17 @@ func (in *invocation) version() *cobra.Command {
 		Use:   "version [OPTIONS]",
 		Short: "Prints the version",
 		Args:  flags.NoArguments,
-		RunE: func(*cobra.Command, []string) error {
-			v := buildVersion()
-			if in.flags.JSON {
-				return views.WriteJSON(in.Stdout, v)
-			}
-			_, err := fmt.Fprintf(in.Stdout, "stagehand %s (%s, %s)\n", v.Version, v.Go, v.Platform)
-			return err
-		},
+		RunE:  func(*cobra.Command, []string) error { return in.runVersion() },
 	}
+}
+
+func (in *invocation) runVersion() error {
+	v := buildVersion()
+	if in.flags.JSON {
+		return views.WriteJSON(in.Stdout, v)
+	}
+	_, err := fmt.Fprintf(in.Stdout, "stagehand %s (%s, %s)\n", v.Version, v.Go, v.Platform)
+	return err
 }
 
 type built struct {

@@ -6,6 +6,7 @@ package flags
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -32,6 +33,44 @@ func (g *Globals) Bind(f *pflag.FlagSet) {
 	f.StringVar(&g.Engine, "engine", "", "`ENDPOINT` of the engine: a docker context, or an address as of DOCKER_HOST (default $STAGEHAND_ENGINE, then as docker finds it)")
 	f.StringVar(&g.Ledger, "ledger", "", "`FILE` that events are kept in (default $STAGEHAND_LEDGER, then stagehand/ledger.db in the user's state folder)")
 	f.BoolVar(&g.JSON, "json", false, "write JSON and nothing else on standard output")
+}
+
+// Command writes down the command line that runs words on the same stack, engine and
+// ledger, quoted for a shell. stack is the stack's name: a file that came on
+// standard input cannot be read twice, so that commands other than up name the stack instead.
+func (g *Globals) Command(stack string, words ...string) string {
+	out := []string{"stagehand"}
+	add := func(flag string, values ...string) {
+		for _, v := range values {
+			if v != "" {
+				out = append(out, flag, quote(v))
+			}
+		}
+	}
+	if g.Name == "" && slices.Contains(g.Files, "-") && words[0] != "up" {
+		add("-p", stack)
+	} else {
+		add("-f", g.Files...)
+		add("-p", g.Name)
+	}
+	add("--profile", g.Profiles...)
+	add("--env-file", g.EnvFiles...)
+	add("--engine", g.Engine)
+	add("--ledger", g.Ledger)
+	for _, w := range words {
+		out = append(out, quote(w))
+	}
+	return strings.Join(out, " ")
+}
+
+// plain is what no shell gives a meaning of its own.
+var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+func quote(word string) string {
+	if plain.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // NoArguments refuses arguments.
