@@ -143,7 +143,7 @@ func cancelled(t *testing.T, h Harness) {
 	for _, c := range s.blocking(name) {
 		ctx, cancel := context.WithCancel(s.ctx)
 		result := s.async(func(context.Context) error { return c.run(ctx) })
-		time.Sleep(100 * time.Millisecond) // lets the call begin; either order must hold
+		s.pause(100 * time.Millisecond) // lets the call begin; either order must hold
 		cancel()
 		s.is(c.name, result(), context.Canceled)
 	}
@@ -174,7 +174,7 @@ func severed(t *testing.T, h Harness) {
 		}
 		names, results = append(names, c.name), append(results, s.async(c.run))
 	}
-	time.Sleep(200 * time.Millisecond) // lets the calls begin; either order must hold
+	s.pause(200 * time.Millisecond) // lets the calls begin; either order must hold
 	h.Sever()
 	for i, result := range results {
 		s.is(names[i]+" when the engine goes away", result(), containers.ErrUnavailable)

@@ -119,7 +119,7 @@ func volumesKeep(t *testing.T, h Harness) {
 	}
 	// Docker 20.10 gives the time at which the volume's folder last changed, in
 	// seconds: an engine over it must note the time of creation by itself.
-	time.Sleep(1100 * time.Millisecond)
+	s.pause(1100 * time.Millisecond)
 	mount := func(c *containers.Spec) {
 		c.Mounts = []containers.Mount{{Kind: containers.MountVolume, Source: first.Name, Target: "/data"}}
 	}

@@ -164,7 +164,7 @@ func waitBeforeStart(t *testing.T, h Harness) {
 		return err
 	})
 	// Nothing but time can show that Wait does not return for a created container.
-	time.Sleep(200 * time.Millisecond)
+	s.pause(200 * time.Millisecond)
 	s.must(h.Engine.Start(s.ctx, name))
 	s.must(waited())
 	equal(s, "state", status.State, containers.StateExited)
@@ -198,7 +198,7 @@ func waitVanished(t *testing.T, h Harness) {
 			status, err = h.Engine.Wait(ctx, spec.Name)
 			return err
 		})
-		time.Sleep(200 * time.Millisecond) // lets Wait begin; either order must hold
+		s.pause(200 * time.Millisecond) // lets Wait begin; either order must hold
 		s.must(h.Engine.Destroy(s.ctx, spec.Name))
 		switch err := waited(); {
 		case running && err == nil && status.Ended() && status.ExitCode == 137: // the kill was seen, and is the truth
@@ -384,7 +384,7 @@ func restartStopped(t *testing.T, h Harness) {
 	s.must(err)
 	equal(s, "state after Stop", status.State, containers.StateExited)
 	equal(s, "exit code", status.ExitCode, 1)
-	time.Sleep(500 * time.Millisecond) // longer than the first pause before a restart
+	s.pause(500 * time.Millisecond) // longer than the first pause before a restart
 	status, err = h.Engine.Status(s.ctx, name)
 	s.must(err)
 	equal(s, "state later", status.State, containers.StateExited)

@@ -37,7 +37,7 @@ func (s *stage) ask(network, address string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	s.check(conn.SetDeadline(time.Now().Add(s.Slack)))
 	text, err := io.ReadAll(conn)
 	return string(text), err
@@ -67,7 +67,7 @@ func dialBothWays(t *testing.T, h Harness) {
 	name := s.ready(s.spec("a", "listen :7", s.on(network)))
 	conn, err := h.Engine.Dial(s.ctx, network, name+":7")
 	s.must(err)
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	s.must(conn.SetDeadline(time.Now().Add(s.Slack)))
 	sent := strings.Repeat("0123456789", 100_000) // more than buffers hold
 	written := s.async(func(context.Context) error {

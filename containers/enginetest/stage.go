@@ -21,7 +21,7 @@ import (
 type stage struct {
 	Harness
 	*testing.T
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // it is the life of one case, as testing.T.Context is
 	id     string
 	labels map[string]string // on all that the case makes
 }
@@ -184,6 +184,18 @@ func (s *stage) ready(spec containers.Spec) string {
 	return spec.Name
 }
 
+// pause lets time pass where nothing can be waited for.
+func (s *stage) pause(d time.Duration) {
+	s.Helper()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.ctx.Done():
+		s.Fatal(s.ctx.Err())
+	}
+}
+
 // eventually calls done until it is true.
 func (s *stage) eventually(what string, done func() bool) {
 	s.Helper()
@@ -192,7 +204,7 @@ func (s *stage) eventually(what string, done func() bool) {
 		if time.Now().After(deadline) {
 			s.Fatalf("%s: not within %v", what, s.Slack)
 		}
-		time.Sleep(10 * time.Millisecond)
+		s.pause(10 * time.Millisecond)
 	}
 }
 

@@ -108,7 +108,7 @@ func (d *diagnosis) alone(ctx context.Context, f *sources.File, doc int, path []
 		o.SkipInclude, o.SkipExtends, o.Profiles = true, true, []string{"*"}
 	})
 	if ctx.Err() != nil {
-		return nil, true
+		return nil, true //nolint:nilerr // what is wrong with the value is not known then, and Load returns nothing
 	}
 	if err != nil && strings.HasPrefix(err.Error(), "validating ") {
 		return nil, false

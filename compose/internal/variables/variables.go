@@ -25,10 +25,10 @@ func references(text string) []reference {
 			continue
 		}
 		next := text[i+1]
-		switch {
-		case next == '$':
+		switch next {
+		case '$':
 			i += 2
-		case next == '{':
+		case '{':
 			end := closing(text, i+1)
 			if end < 0 {
 				return found

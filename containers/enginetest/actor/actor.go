@@ -83,7 +83,7 @@ func run(ctx context.Context, p *program.Process, command []string) int {
 	if len(command) == 0 {
 		return goOn
 	}
-	entry, known := verbs[command[0]]
+	entry, known := verbs()[command[0]]
 	if !known || len(command)-1 < entry.arguments {
 		fmt.Fprintf(p.Stderr, "actor: what is %q?\n", command)
 		return exitUsage
@@ -106,11 +106,9 @@ type verb struct {
 	run       func(ctx context.Context, p *program.Process, args []string) (int, error)
 }
 
-// verbs is filled in by init because a trap runs verbs in its turn.
-var verbs map[string]verb
-
-func init() {
-	verbs = map[string]verb{
+// verbs is a function because a trap runs verbs in its turn.
+func verbs() map[string]verb {
+	return map[string]verb{
 		"exit": {1, func(_ context.Context, _ *program.Process, args []string) (int, error) {
 			code, err := number(args[0])
 			return code, err

@@ -34,7 +34,7 @@ func serve(ctx context.Context, p *program.Process, address string, handle func(
 		conns.Go(func() {
 			stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 			defer stop()
-			defer conn.Close()
+			defer func() { _ = conn.Close() }()
 			handle(conn)
 		})
 	}
@@ -76,7 +76,7 @@ func dial(ctx context.Context, p *program.Process, args []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	_, err = io.Copy(p.Stdout, conn)

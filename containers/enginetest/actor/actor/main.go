@@ -17,6 +17,6 @@ func main() {
 	host, _ := os.Hostname()
 	os.Exit(actor.Main(context.Background(), &program.Process{
 		Name: os.Args[0], Args: os.Args[1:], Env: os.Environ(), Dir: dir, Hostname: host,
-		Stdout: os.Stdout, Stderr: os.Stderr, System: newSystem(),
+		Stdout: os.Stdout, Stderr: os.Stderr, System: newSystem(os.Exit),
 	}))
 }

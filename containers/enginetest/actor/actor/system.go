@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"os/signal"
@@ -28,24 +29,24 @@ type system struct {
 // newSystem handles every signal by itself: the kernel does not let an
 // untrapped one end process 1, which is what a container's program is, and
 // Go's runtime then exits with 2 where the contract says 128 + N.
-func newSystem() *system {
+func newSystem(exit func(code int)) *system {
 	s := &system{trapped: map[os.Signal]chan string{}}
 	all := make(chan os.Signal, 16)
 	for _, sig := range numbers {
 		signal.Notify(all, sig)
 	}
-	go s.deliver(all) // owned by the process: ends with it
+	go s.deliver(all, exit) // owned by the process: ends with it
 	return s
 }
 
-func (s *system) deliver(all <-chan os.Signal) {
+func (s *system) deliver(all <-chan os.Signal, exit func(code int)) {
 	for sig := range all {
 		s.mu.Lock()
 		target := s.trapped[sig]
 		s.mu.Unlock()
 		number := sig.(syscall.Signal)
 		if target == nil {
-			os.Exit(128 + int(number))
+			exit(128 + int(number))
 		}
 		for name, n := range numbers {
 			if n == number {
@@ -89,8 +90,7 @@ func (s *system) AppendFile(path string, content []byte) error {
 		return err
 	}
 	if _, err := f.Write(content); err != nil {
-		f.Close()
-		return err
+		return errors.Join(err, f.Close())
 	}
 	return f.Close()
 }

@@ -95,7 +95,7 @@ func (b *Book) Read(ctx context.Context, opts containers.LogOptions, cut <-chan 
 
 // reader is one reading of a Book.
 type reader struct {
-	ctx      context.Context // of this reading, which outlives the call of Logs
+	ctx      context.Context //nolint:containedctx // io.Reader takes none, and the ctx of Logs ends the whole reading
 	cancel   context.CancelFunc
 	cut      <-chan struct{}
 	book     *Book
