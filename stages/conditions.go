@@ -197,10 +197,14 @@ func (r *reader) checkReference(d *stage, u *Unit, key, kind string, n *yaml.Nod
 		r.list.Add(pos, "move it behind stage "+other.Name, "stage %s can never go on: it waits for %s, which only stage %s makes, later", d.Name, i.name, other.Name)
 		return
 	case kind == "healthy" && other.Helpers():
-		r.list.Add(pos, "{exit: "+i.template+"} waits for its end; or start: it, if it is to stay", "%s is a helper of stage %s: it ends and is never healthy", i.template, other.Name)
+		r.list.Add(pos, "needs: "+other.Name+" waits for its end; or start: it, if it is to stay", "%s is a helper of stage %s: it ends and is never healthy", i.template, other.Name)
 		return
 	case live && other.Helpers() && r.precedes(other, d):
 		r.list.Add(pos, "wait for a service that stays", "%s is a helper of stage %s and gone by the time of stage %s", i.template, other.Name, d.Name)
+		return
+	case !live && other.Helpers() && r.precedes(other, d) && other.Keep.For == 0 && other.Keep.Policy != "always":
+		// Its container is destroyed when its end is recorded: whoever looks for it waits for ever.
+		r.list.Add(pos, "needs: "+other.Name+" waits for its end; or keep: always in stage "+other.Name, "%s is a helper of stage %s: its container is gone by the time of stage %s", i.template, other.Name, d.Name)
 		return
 	case kind == "exit" && other.verb() == Start:
 		r.list.Warn(pos, "run: it, if it is to end", "stage %s starts %s, which stays unless it fails", other.Name, i.template)
