@@ -154,10 +154,6 @@ func (l *Lines) goesOn(e events.Event) {
 
 func (l *Lines) ended(e events.Event) {
 	delete(l.open, e.Step)
-	after := ""
-	if e.Elapsed > 0 {
-		after = "after " + duration(e.Elapsed)
-	}
 	switch {
 	case e.Outcome == events.Skipped && e.Error != "":
 		l.missed = append(l.missed, e)
@@ -178,16 +174,28 @@ func (l *Lines) ended(e events.Event) {
 		if e.Outcome == events.Done {
 			cause = "" // why it ran was said when it started
 		}
-		l.line(e.Time, e.Step, word, joined(", ", cause, joined(" ", how(e), after), strings.Join(links(e.Addresses, l.Host), " ")))
+		l.line(e.Time, e.Step, word, joined(", ", cause, endedAfter(e), strings.Join(links(e.Addresses, l.Host), " ")))
 	default:
 		l.failures = append(l.failures, e)
 		word := "failed"
 		if e.Outcome == events.TimedOut {
 			word = "timed out"
 		}
-		l.line(e.Time, e.Step, word, joined(", ", joined(" ", how(e), after), attempt(e)))
+		l.line(e.Time, e.Step, word, joined(", ", endedAfter(e), attempt(e)))
 		l.output(e.Logs, shownLines)
 	}
+}
+
+// endedAfter is "exit 3 after 2.1s", or "it said why, after 2.1s".
+func endedAfter(e events.Event) string {
+	if e.Elapsed <= 0 {
+		return how(e)
+	}
+	separator := ", "
+	if e.ExitCode != nil && how(e) == exit(e) {
+		separator = " "
+	}
+	return joined(separator, how(e), "after "+duration(e.Elapsed))
 }
 
 // serves notes where a service is reached.

@@ -72,5 +72,12 @@ func PSTable(rows []Row) string {
 		}
 		table = append(table, []string{r.Service, cmp.Or(r.App, "-"), state, cmp.Or(string(r.Health), "-"), cmp.Or(strings.Join(r.URLs, " "), "-"), r.Container})
 	}
+	for _, column := range []int{3, 1} { // HEALTH and APP, where no container has any
+		if !slices.ContainsFunc(table[1:], func(row []string) bool { return row[column] != "-" }) {
+			for i := range table {
+				table[i] = slices.Delete(table[i], column, column+1)
+			}
+		}
+	}
 	return Table(table)
 }

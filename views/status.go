@@ -23,7 +23,9 @@ type Report struct {
 	// process was killed.
 	Verdict events.Verdict `json:"verdict,omitempty"`
 	Error   string         `json:"error,omitempty"`
-	Steps   []StepStatus   `json:"steps"`
+	// TakenDown is when a later run took the stack down; zero if none did.
+	TakenDown time.Time    `json:"taken_down,omitzero"`
+	Steps     []StepStatus `json:"steps"`
 	// Unobserved is why containers are not shown; empty when they are.
 	Unobserved string `json:"unobserved,omitempty"`
 }
@@ -155,6 +157,9 @@ func (r Report) Table(now time.Time) string {
 		if r.Error != "" {
 			fmt.Fprintf(&b, "  %s\n", Clean(r.Error))
 		}
+		if !r.TakenDown.IsZero() {
+			fmt.Fprintf(&b, "  and was taken down %s ago\n", duration(now.Sub(r.TakenDown)))
+		}
 		b.WriteByte('\n')
 	}
 	rows := [][]string{{"STEP", "STATE", "FOR", "CONTAINER", "DETAIL"}}
@@ -196,6 +201,9 @@ func (s StepStatus) row(r Report, now time.Time) []string {
 		detail = "" // as everybody expects of what is done
 	case strings.HasPrefix(s.Now, "exited") && (s.State == string(events.Done) || s.State == string(events.Adopted)):
 		detail = joined(", ", detail, "now "+s.Now)
+	}
+	if s.State == string(events.Adopted) && detail == "" {
+		detail = "ran already"
 	}
 	if s.Attempt > 1 {
 		detail = joined(", ", detail, fmt.Sprintf("attempt %d", s.Attempt))

@@ -110,8 +110,11 @@ func (l *Lines) next(e events.Event) {
 		l.print("  Services that run stay as they are. Next:")
 	}
 	rows := [][]string{}
-	if len(l.failures) > 0 {
-		rows = append(rows, []string{l.command("logs", l.failures[0].Step), "its output, as far as it is kept"})
+	for _, f := range l.failures {
+		if f.Container != "" && !f.Conflict {
+			rows = append(rows, []string{l.command("logs", f.Step), "its output, as far as it is kept"})
+			break
+		}
 	}
 	rows = append(rows,
 		[]string{l.command("status"), "where every step stands"},
@@ -135,7 +138,11 @@ func (l *Lines) command(words ...string) string {
 // downSummary closes a down: what is gone, what is kept, what goes on.
 func (l *Lines) downSummary(e events.Event) {
 	if e.Verdict == events.VerdictDone {
-		l.print(joined(", ", e.Stack+": down", Plural(len(l.removed), "container")+" removed", l.Left))
+		gone := "no containers to remove"
+		if n := len(l.removed); n > 0 {
+			gone = Plural(n, "container") + " removed"
+		}
+		l.print(joined(", ", e.Stack+": down", gone, l.Left))
 		return
 	}
 	l.print(fmt.Sprintf("%s: down %s after %s", e.Stack, e.Verdict, duration(e.Elapsed)))

@@ -121,7 +121,7 @@ func TestLines(t *testing.T) {
  1:15.00  live/a   missed     api/a was not done
  1:16.00  setup/b  stopped    setup/a failed, ended by SIGTERM (exit 143)
  1:17.00  wait     waiting    tcp haf:5432: refused
- 1:18.00  wait     timed out  tcp haf:5432 did not hold in 1s: refused after 1.0s
+ 1:18.00  wait     timed out  tcp haf:5432 did not hold in 1s: refused, after 1.0s
  1:18.00  setup/a  removed    haf-a-1
  1:19.00  haf      stopped    haf-haf-1: killed (SIGKILL, exit 137), hand-over
  1:20.00  serve    done       after 20ms, http://localhost:8081 127.0.0.1:53->53/udp

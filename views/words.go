@@ -64,6 +64,9 @@ func exit(e events.Event) string {
 // how says how a step ended: its error, with the exit code where that says more.
 func how(e events.Event) string {
 	code := exit(e)
+	if e.Outcome == events.TimedOut {
+		e.Error = strings.TrimPrefix(e.Error, "timed out, ") // its outcome says that
+	}
 	plain, _, _ := strings.Cut(code, ": ")
 	switch {
 	case e.Error == "" || e.Error == plain:

@@ -95,8 +95,10 @@ func (in *invocation) downView(ctx context.Context, w *workshop, name string, st
 	switch {
 	case len(kept) > 0 && volumes:
 		lines.Left = views.Plural(len(kept), "volume") + " removed"
-	case len(kept) > 0:
-		lines.Left = views.Plural(len(kept), "volume") + " kept (to remove them too: " + in.flags.Command(name, "down", "--volumes") + ")"
+	case len(kept) == 1:
+		lines.Left = "1 volume kept (remove it with --volumes)"
+	case len(kept) > 1:
+		lines.Left = views.Plural(len(kept), "volume") + " kept (remove them with --volumes)"
 	}
 	return lines, nil
 }

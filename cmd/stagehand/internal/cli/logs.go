@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -91,23 +93,35 @@ func choose(stack string, names []string, list []containers.Status, history []ev
 		if len(chosen)+len(ended) > before {
 			continue
 		}
-		var known []string
-		for _, s := range steps {
-			of := []string{s.ID, s.Stage, s.Service, s.App}
-			if slices.Contains(of, name) {
-				return nil, nil, exit.Misuse("%s of %s has not run yet", name, stack)
-			}
-			known = append(known, of...)
-		}
-		for _, s := range list {
-			known = append(known, identities(s)...)
-		}
-		for _, e := range history {
-			known = append(known, e.Step, e.Service)
-		}
-		return nil, nil, exit.Misuse("%s has no step, stage, service or app %q: %s", stack, name, problems.OneOf(name, unique(known)))
+		return nil, nil, stranger(stack, name, list, history, steps)
 	}
 	return once(chosen, func(s containers.Status) string { return s.Name }), once(ended, func(e events.Event) string { return e.Step }), nil
+}
+
+// stranger says that nothing is known of a name, and what may have been meant.
+func stranger(stack, name string, list []containers.Status, history []events.Event, steps []*plan.Step) error {
+	var known, ids []string
+	for _, s := range steps {
+		of := []string{s.ID, s.Stage, s.Service, s.App}
+		if slices.Contains(of, name) {
+			return exit.Misuse("%s of %s has not run yet", name, stack)
+		}
+		known, ids = append(known, of...), append(ids, s.ID)
+	}
+	for _, s := range list {
+		known, ids = append(known, identities(s)...), append(ids, s.Labels[containers.LabelStep])
+	}
+	for _, e := range history {
+		known, ids = append(known, e.Step, e.Stage, e.Service, e.App), append(ids, e.Step)
+	}
+	text := fmt.Sprintf("%s has no step, stage, service or app %q", stack, name)
+	if near := problems.Nearest(name, unique(known)); near != "" {
+		return exit.Misuse("%s: did you mean %q?", text, near)
+	}
+	if ids = unique(ids); len(ids) > 0 {
+		text += "; its steps are " + strings.Join(ids, ", ")
+	}
+	return exit.Misuse("%s", text)
 }
 
 func stands(list []containers.Status, container string) bool {

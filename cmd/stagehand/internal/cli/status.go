@@ -36,7 +36,7 @@ func (in *invocation) runStatus(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	run, err := latestUp(ctx, l, name)
+	run, down, err := latestUp(ctx, l, name)
 	if err != nil {
 		return err
 	}
@@ -45,6 +45,7 @@ func (in *invocation) runStatus(ctx context.Context) (err error) {
 		return context.Cause(ctx)
 	}
 	report := views.Status(name, run, steps(stack), list)
+	report.TakenDown = down
 	if unobserved != nil {
 		report.Unobserve(unobserved)
 	}
@@ -65,20 +66,24 @@ func (in *invocation) observe(ctx context.Context, name string) ([]containers.St
 	return list, errors.Join(err, engine.Close())
 }
 
-// latestUp returns the events of the stack's latest run that was no down; none if there is none.
-func latestUp(ctx context.Context, l *ledger.Ledger, stack string) ([]events.Event, error) {
+// latestUp returns the events of the stack's latest run that was no down, none
+// if there is none, and when a later run has taken the stack down, zero if none has.
+func latestUp(ctx context.Context, l *ledger.Ledger, stack string) (run []events.Event, down time.Time, err error) {
 	runs, err := l.Runs(ctx, stack)
 	if err != nil {
-		return nil, err
+		return nil, down, err
 	}
-	for _, run := range runs {
-		all, err := l.Events(ctx, run.ID, 0)
+	for _, r := range runs {
+		all, err := l.Events(ctx, r.ID, 0)
 		if err != nil {
-			return nil, err
+			return nil, down, err
 		}
 		if len(all) > 0 && all[0].Verb != "down" {
-			return all, nil
+			return all, down, nil
+		}
+		if r.Verdict == events.VerdictDone && down.IsZero() {
+			down = r.Ended
 		}
 	}
-	return nil, nil
+	return nil, time.Time{}, nil
 }
