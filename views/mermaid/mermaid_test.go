@@ -44,7 +44,7 @@ func hafPlan() *plan.Plan {
 	}}
 	p.Step("indexes/a").Exclusive, p.Step("indexes/b").Exclusive = "haf-data", "haf-data"
 	p.Step("live").WaitsFor = `sql postgres://haf:5432/x "SELECT a > 1; -- %% 'end'"`
-	p.Step("api/a").WaitsFor = "http http://a-api:8080/"
+	p.Step("api/a").WaitsFor = "http://a-api:8080/"
 	p.Step("tell").WaitsFor = "PUT http://haf:1/x"
 	p.Stages = []*plan.Stage{
 		{Name: "indexes", Verb: stages.Run, Steps: []string{"indexes/a", "indexes/b"}, Sequential: true},
@@ -109,7 +109,7 @@ func TestMermaid(t *testing.T) {
         par a
             create participant p7 as a-api
             runner->>p7: create (not there)
-            p7-->>runner: ready: http http://a-api:8080/
+            p7-->>runner: ready: http://a-api:8080/
         and b
             runner->>p3: adopt (runs already)
         end

@@ -71,7 +71,7 @@ func (c *Call) Do(ctx context.Context, w waiters.World) (CallResult, error) {
 // String is "http METHOD URL", without a password.
 func (c *Call) String() string {
 	h := c.HTTP
-	return "http " + h.Method + " " + redacted(h.URL)
+	return h.Method + " " + redacted(h.URL)
 }
 
 // References is the host that is called.

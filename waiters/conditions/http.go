@@ -164,12 +164,12 @@ func (h HTTP) accepts(status int) bool {
 	return false
 }
 
-// String is "http URL", with the method where it is not GET; without a password.
+// String is the URL, after the method where that is not GET; without a password.
 func (h HTTP) String() string {
 	if h.Method == "" || h.Method == http.MethodGet {
-		return "http " + redacted(h.URL)
+		return redacted(h.URL) // its scheme says what it is
 	}
-	return "http " + h.Method + " " + redacted(h.URL)
+	return h.Method + " " + redacted(h.URL)
 }
 
 // References is the URL's host.

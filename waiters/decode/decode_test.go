@@ -52,8 +52,8 @@ func TestDecode(t *testing.T) {
 		"healthy: {service: db}":           "healthy db",
 		"tcp: db:5432":                     "tcp db:5432",
 		"tcp: {address: 'db:5432'}":        "tcp db:5432",
-		"http: http://u:secret@api:80/x":   "http http://u:xxxxx@api:80/x",
-		"http: {url: https://api/, method: put, status: 2xx, tls: {insecure: true}}":        "http PUT https://api/",
+		"http: http://u:secret@api:80/x":   "http://u:xxxxx@api:80/x",
+		"http: {url: https://api/, method: put, status: 2xx, tls: {insecure: true}}":        "PUT https://api/",
 		"log: {service: db, match: 'ready .*'}":                                             "log db: /ready .*/",
 		"log: {service: db, match: x, count: 3, since: 5m}":                                 "log db: /x/ x3",
 		"exec: {service: db, command: [pg_isready, -q]}":                                    "exec db: pg_isready -q",
@@ -219,17 +219,17 @@ func TestScope(t *testing.T) {
 	if got := waiters.References(c); !slices.Equal(got, []string{"app-e", "app-f", "app-h", "app-s", "app-t"}) {
 		t.Errorf("references %q", got)
 	}
-	if got, want := c.String(), "all(exit app-e, file app-f:/x, tcp app-t:1, http http://app-h/x, sql app-s:5/d: q)"; got != want {
+	if got, want := c.String(), "all(exit app-e, file app-f:/x, tcp app-t:1, http://app-h/x, sql app-s:5/d: q)"; got != want {
 		t.Errorf("got %s", got)
 	}
 }
 
 func TestDecodeCall(t *testing.T) {
 	for text, want := range map[string]string{
-		"http: http://a/x": "http GET http://a/x",
-		"http: {url: http://a/x, body: y, headers: {A: b}}":   "http POST http://a/x",
-		"http: {url: http://a/x, method: PUT, status: [201]}": "http PUT http://a/x",
-		"http: {url: http://a/x, timeout: 3s}":                "http GET http://a/x",
+		"http: http://a/x": "GET http://a/x",
+		"http: {url: http://a/x, body: y, headers: {A: b}}":   "POST http://a/x",
+		"http: {url: http://a/x, method: PUT, status: [201]}": "PUT http://a/x",
+		"http: {url: http://a/x, timeout: 3s}":                "GET http://a/x",
 	} {
 		list := &problems.List{}
 		c := Call(&Scope{File: "s.yaml", Problems: list}, parse(t, text))
