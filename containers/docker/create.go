@@ -29,6 +29,11 @@ func (e *Engine) Create(ctx context.Context, spec containers.Spec) (containers.S
 			return containers.Status{}, err
 		}
 	}
+	if kind, err := e.engineKind(ctx); err != nil {
+		return containers.Status{}, failed(ctx, err, "create container %s", spec.Name)
+	} else if kind == kindPodman {
+		c.config.Labels[labelImage] = spec.Image
+	}
 	for attempt := 1; ; attempt++ {
 		made, err := e.api.ContainerCreate(ctx, c.config, c.host, c.networking, c.platform, spec.Name)
 		if err == nil {

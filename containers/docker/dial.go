@@ -132,11 +132,11 @@ func (e *Engine) lookup(ctx context.Context, networkName, host string) ([]target
 	seen := make(map[string]bool, len(summaries))
 	for _, summary := range summaries {
 		endpoint := endpointOf(summary, networkName)
-		if endpoint == nil || endpoint.EndpointID == "" {
+		if endpoint == nil {
 			continue
 		}
-		seen[endpoint.EndpointID] = true
-		names, err := e.names.of(ctx, e, networkName, summary.ID, endpoint.EndpointID)
+		seen[endpointKey(summary.ID, endpoint)] = true
+		names, err := e.names.of(ctx, e, networkName, summary.ID, endpoint)
 		if errors.Is(err, containers.ErrNotFound) {
 			continue // gone since
 		}
@@ -159,6 +159,12 @@ func endpointOf(summary container.Summary, networkName string) *network.Endpoint
 	return summary.NetworkSettings.Networks[networkName]
 }
 
+// endpointKey tells a container's attachments to a network apart from one
+// start to the next. Podman has no IDs of endpoints, but tells the aliases anew each time.
+func endpointKey(id string, endpoint *network.EndpointSettings) string {
+	return id + "/" + endpoint.EndpointID + "/" + strings.Join(endpoint.Aliases, ",")
+}
+
 func cutSuffixFold(text, suffix string) (string, bool) {
 	if len(text) > len(suffix) && strings.EqualFold(text[len(text)-len(suffix):], suffix) {
 		return text[:len(text)-len(suffix)], true
@@ -171,12 +177,13 @@ func cutSuffixFold(text, suffix string) (string, bool) {
 // do not change; its address is not kept.
 type nameCache struct {
 	mu    sync.Mutex
-	names map[string]map[string]map[string]bool // network, endpoint ID, names in lower case
+	names map[string]map[string]map[string]bool // network, endpointKey, names in lower case
 }
 
-func (c *nameCache) of(ctx context.Context, e *Engine, networkName, id, endpointID string) (map[string]bool, error) {
+func (c *nameCache) of(ctx context.Context, e *Engine, networkName, id string, listed *network.EndpointSettings) (map[string]bool, error) {
+	key := endpointKey(id, listed)
 	c.mu.Lock()
-	names := c.names[networkName][endpointID]
+	names := c.names[networkName][key]
 	c.mu.Unlock()
 	if names != nil {
 		return names, nil
@@ -194,7 +201,7 @@ func (c *nameCache) of(ctx context.Context, e *Engine, networkName, id, endpoint
 		for _, alias := range append(endpoint.Aliases, endpoint.DNSNames...) {
 			names[strings.ToLower(alias)] = true
 		}
-		if endpoint.EndpointID != endpointID {
+		if endpoint.EndpointID != listed.EndpointID {
 			return names, nil // it has been started again since the list was made
 		}
 	}
@@ -206,7 +213,7 @@ func (c *nameCache) of(ctx context.Context, e *Engine, networkName, id, endpoint
 	if c.names[networkName] == nil {
 		c.names[networkName] = map[string]map[string]bool{}
 	}
-	c.names[networkName][endpointID] = names
+	c.names[networkName][key] = names
 	return names, nil
 }
 
@@ -214,9 +221,9 @@ func (c *nameCache) of(ctx context.Context, e *Engine, networkName, id, endpoint
 func (c *nameCache) keep(networkName string, seen map[string]bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for endpointID := range c.names[networkName] {
-		if !seen[endpointID] {
-			delete(c.names[networkName], endpointID)
+	for key := range c.names[networkName] {
+		if !seen[key] {
+			delete(c.names[networkName], key)
 		}
 	}
 }

@@ -76,7 +76,7 @@ func classify(err error) error {
 	// The daemon answers, but what runs containers for it does not.
 	case has("containerd.sock", "daemon is shutting down", "server is shutting down"):
 		return containers.ErrUnavailable
-	case has("port is already allocated", "address already in use", "has active endpoints", "pool overlaps", "volume is in use", "cannot start a paused container"):
+	case has("port is already allocated", "address already in use", "has active endpoints", "pool overlaps", "volume is in use", "cannot start a paused container", "container state improper"):
 		return containers.ErrConflict
 	case has("rootfs is marked read-only"):
 		return containers.ErrInvalid

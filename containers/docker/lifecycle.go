@@ -123,6 +123,13 @@ const removeLimit = time.Minute
 func (e *Engine) Destroy(ctx context.Context, name string) error {
 	limited, cancel := context.WithTimeout(ctx, removeLimit)
 	defer cancel()
+	if kind, err := e.engineKind(limited); err != nil {
+		return failed(ctx, err, "destroy container %s", name)
+	} else if kind == kindPodman {
+		// Podman's forced removal stops gently first, for up to the grace.
+		// What keeps this from killing shows in the removal.
+		_ = e.api.ContainerKill(limited, name, "SIGKILL")
+	}
 	for pause := (backoff{}); ; {
 		err := e.api.ContainerRemove(limited, name, container.RemoveOptions{Force: true, RemoveVolumes: true})
 		switch {

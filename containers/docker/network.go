@@ -10,6 +10,8 @@ import (
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 
@@ -66,6 +68,9 @@ func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
 		if err := e.removeProbes(ctx, found); err != nil {
 			return err
 		}
+		if err := e.refuseInUse(ctx, found); err != nil {
+			return err
+		}
 		err = e.api.NetworkRemove(ctx, found.ID)
 		if err != nil && !cerrdefs.IsNotFound(err) {
 			err = failed(ctx, err, "remove network %s", name)
@@ -74,6 +79,25 @@ func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
 			}
 		}
 	}
+}
+
+// refuseInUse is ErrConflict while a container is on the network: Podman
+// would remove the network all the same.
+func (e *Engine) refuseInUse(ctx context.Context, n network.Inspect) error {
+	kind, err := e.engineKind(ctx)
+	if err != nil || kind != kindPodman {
+		return failed(ctx, err, "remove network %s", n.Name)
+	}
+	users, err := e.api.ContainerList(ctx, container.ListOptions{
+		All: true, Filters: filters.NewArgs(filters.Arg("network", n.Name)),
+	})
+	if err != nil {
+		return failed(ctx, err, "containers of network %s", n.Name)
+	}
+	if len(users) > 0 {
+		return fmt.Errorf("remove network %s: %w: %d containers are on it", n.Name, containers.ErrConflict, len(users))
+	}
+	return nil
 }
 
 // dropStale disconnects endpoints whose container is gone: an engine that was

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,10 @@ import (
 
 	"github.com/stagehand-dev/stagehand/containers"
 )
+
+// labelImage is the image as the spec names it: Podman tells another name
+// ("localhost/x" or "docker.io/library/x" for "x").
+const labelImage = "dev.stagehand.image"
 
 // statusOf reads the engine's description of a container.
 func statusOf(c container.InspectResponse) containers.Status {
@@ -25,6 +30,10 @@ func statusOf(c container.InspectResponse) containers.Status {
 	}
 	if c.Config != nil {
 		status.Image, status.Labels = c.Config.Image, c.Config.Labels
+		if image, noted := c.Config.Labels[labelImage]; noted {
+			status.Image, status.Labels = image, maps.Clone(status.Labels)
+			delete(status.Labels, labelImage)
+		}
 	}
 	if c.State != nil {
 		status.State = stateOf(c.State)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 
@@ -14,6 +15,13 @@ import (
 // state is read, so no end falls between the two; what is returned is always
 // read from the container itself, after a lost connection too.
 func (e *Engine) Wait(ctx context.Context, name string) (containers.Status, error) {
+	kind, err := e.engineKind(ctx)
+	if err != nil {
+		return containers.Status{}, failed(ctx, err, "wait for container %s", name)
+	}
+	if kind == kindPodman {
+		return e.pollEnd(ctx, name)
+	}
 	id := name
 	for pause := (backoff{}); ; {
 		next, lost, closeWait := e.openWait(ctx, id)
@@ -51,6 +59,40 @@ func (e *Engine) Wait(ctx context.Context, name string) (containers.Status, erro
 		pause = backoff{}
 		if status, done, err := e.afterExit(ctx, found, exit); done || err != nil {
 			return status, err
+		}
+	}
+}
+
+// settle is how long an ended container with a restart policy must stay ended
+// on Podman, which does not say that it is going to start it again.
+const settle = time.Second
+
+// pollEnd is Wait for Podman, whose own wait looks from time to time too, and
+// waits for ever for a run that began and ended between two of its looks.
+func (e *Engine) pollEnd(ctx context.Context, name string) (containers.Status, error) {
+	id := name
+	var ended time.Time // when it was first seen ended, by our clock
+	var last containers.Status
+	for pause := (backoff{}); ; {
+		found, err := e.inspect(ctx, id)
+		if err != nil {
+			return containers.Status{}, err
+		}
+		id = found.ID
+		status := statusOf(found)
+		switch {
+		case !status.Ended() || vanishing(found.State):
+			ended = time.Time{}
+		case !restarts(found):
+			return status, nil
+		case ended.IsZero() || !status.Finished.Equal(last.Finished):
+			ended = time.Now()
+		case time.Since(ended) > settle:
+			return status, nil
+		}
+		last = status
+		if err := pause.wait(ctx); err != nil {
+			return containers.Status{}, failed(ctx, err, "wait for container %s", name)
 		}
 	}
 }
