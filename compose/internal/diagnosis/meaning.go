@@ -182,7 +182,11 @@ func (d *diagnosis) objects(p *types.Project, service types.ServiceConfig) {
 			return
 		}
 		pos := d.source.ValueAt(slices.Concat([]string{"services", service.Name}, path)...)
-		d.list.Add(pos, strings.TrimSpace(problems.OneOf(name, d.source.Declared(section))+"; or add it under "+section+":"), "there is no %s %q", singular, name)
+		expected := "add it under " + section + ":"
+		if known := problems.OneOf(name, d.source.Declared(section)); known != "" {
+			expected = known + "; or " + expected
+		}
+		d.list.Add(pos, expected, "there is no %s %q", singular, name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(service.Networks)) {
 		_, known := p.Networks[name]
