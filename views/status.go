@@ -128,9 +128,9 @@ func (s *StepStatus) apply(e events.Event) {
 		state, detail = string(e.Outcome), cmp.Or(how(e), e.Cause)
 		s.ExitCode, s.Elapsed = e.ExitCode, e.Elapsed
 		if e.Outcome == events.Skipped && e.Error != "" {
-			state = "not_reached"
-			if strings.HasPrefix(e.Error, "stopped") {
-				state = "stopped"
+			state, detail = "not_reached", strings.TrimPrefix(e.Error, "not reached: ")
+			if why, ok := strings.CutPrefix(e.Error, "stopped: "); ok {
+				state, detail = "stopped", joined(", ", why, exit(e))
 			}
 		} else if by, ok := strings.CutPrefix(detail, "recorded "); ok && e.Outcome == events.Skipped {
 			state, detail = "recorded", by

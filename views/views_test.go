@@ -316,10 +316,10 @@ indexes  recorded     -      -          by run r0
 later    pending      -      -
 serve    done         20ms   healthy
 setup/a  failed       1m03s  -          exit 127: command not found, attempt 2
-setup/b  stopped      -      exited     ended by SIGTERM (exit 143): stopped:
-                                        setup/a failed
-api/a    not reached  -      -          not reached: setup/a failed
-live/a   not reached  -      -          not reached: api/a was not done
+setup/b  stopped      -      exited     setup/a failed, ended by SIGTERM (exit
+                                        143)
+api/a    not reached  -      -          setup/a failed
+live/a   not reached  -      -          api/a was not done
 wait     timed out    1.0s   -          tcp haf:5432 did not hold in 1s: refused
 `
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -338,6 +338,105 @@ wait     timed out    1.0s   -          tcp haf:5432 did not hold in 1s: refused
 		t.Error(got)
 	}
 	if got := Status("x", nil, nil, nil).Table(t0); got != "x: no run is recorded\n" {
+		t.Error(got)
+	}
+}
+
+// What a detector container says of its progress is what its wait saw last.
+func TestStatusOfWaits(t *testing.T) {
+	at := func(seconds int, e events.Event) events.Event {
+		e.Run, e.Stack, e.Step, e.Verb, e.Time = "r", "haf", "live", "await", t0.Add(time.Duration(seconds)*time.Second)
+		return e
+	}
+	run := []events.Event{
+		{Kind: events.RunStarted, Run: "r", Time: t0},
+		at(1, events.Event{Kind: events.StepStarted, Cause: "never ran"}),
+		at(2, events.Event{Kind: events.StepProgress, Progress: &events.Progress{Done: 10, Total: 100, Unit: "blocks"}}),
+		at(12, events.Event{Kind: events.StepProgress, Progress: &events.Progress{Done: 20, Total: 100, Unit: "blocks"}}),
+	}
+	got := Status("haf", run, nil, nil).Table(t0.Add(21 * time.Second))
+	if want := "live  waiting  20.0s  -          20/100 blocks, 20%, about 1m20s left\n"; !strings.HasSuffix(got, want) {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	run = append(run, events.Event{Kind: events.RunEnded, Run: "r", Time: t0.Add(time.Minute), Verdict: events.VerdictDone})
+	report := Status("haf", run, nil, nil)
+	report.TakenDown = t0.Add(2 * time.Minute)
+	if got := report.Table(t0.Add(3 * time.Minute)); !strings.Contains(got, "\n  and was taken down 1m00s ago\n") {
+		t.Error(got)
+	}
+}
+
+// A run that finds all in place is short; what is unexpected in it is shown all the same.
+func TestLinesOfARunWithNothingToDo(t *testing.T) {
+	var out bytes.Buffer
+	l := &Lines{W: &out, Steps: []string{"haf", "api"}}
+	step := func(kind events.Kind, id, verb string, outcome events.Outcome) events.Event {
+		return events.Event{Kind: kind, Step: id, Verb: verb, Outcome: outcome, Cause: "recorded by run r0"}
+	}
+	served := step(events.StepEnded, "api", "start", events.Adopted)
+	served.Addresses = []string{"127.0.0.1:8081->8080/tcp"}
+	for _, e := range []events.Event{
+		{Kind: events.RunStarted, Run: "r", Verb: "up", Plan: map[string]int{"adopt": 2, "skip": 1}},
+		{Kind: events.StageStarted, Stage: "haf"},
+		step(events.StepEnded, "init", "run", events.Skipped),
+		step(events.StepStarted, "haf", "start", ""),
+		step(events.StepEnded, "haf", "start", events.Adopted),
+		{Kind: events.StageCompleted, Stage: "haf"},
+		step(events.StepStarted, "api", "start", ""),
+		{Kind: events.StepWaiting, Step: "api", Cause: "http http://api/: refused"},
+		served,
+		{Kind: events.RunEnded, Verb: "up", Verdict: events.VerdictDone, Elapsed: 20 * time.Millisecond},
+	} {
+		e.Stack, e.Time = "demo", t0
+		if err := l.Emit(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := `    0.00  demo  run        r: 3 steps: 2 run already, 1 recorded as done, nothing new to do
+    0.00  api   waiting    http http://api/: refused
+
+demo: done after 20ms
+
+  haf  runs, no port published
+  api  http://localhost:8081
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCounts(t *testing.T) {
+	for want, plan := range map[string]map[string]int{
+		"0 steps": nil,
+		"1 step: 1 runs already, nothing new to do":                             {"adopt": 1},
+		"19 steps: 7 run already, 12 recorded as done, nothing new to do":       {"adopt": 7, "skip": 12},
+		"6 steps: 1 to create, 2 to make anew, 1 to start again, 2 to wait for": {"create": 1, "recreate": 2, "start": 1, "wait": 2},
+		"3 steps: 1 to call, 1 recorded as done, 1 of a newer writer":           {"call": 1, "skip": 1, "of a newer writer": 1},
+	} {
+		if got := counts(plan); got != want {
+			t.Errorf("%v: %s, want %s", plan, got, want)
+		}
+	}
+}
+
+// Tables keep to the screen where they can, and lose nothing.
+func TestWrapped(t *testing.T) {
+	words := strings.TrimSpace(strings.Repeat("word ", 30))
+	for _, first := range []string{"a", strings.Repeat("long", 14)} {
+		text := wrapped([][]string{{"STEP", "DETAIL"}, {first, words}, {"b", ""}, {"c", "short"}})
+		for line := range strings.Lines(text) {
+			if len(strings.TrimRight(line, "\n")) > screen {
+				t.Errorf("too long: %q", line)
+			}
+			if strings.TrimRight(line, " \n") != strings.TrimSuffix(line, "\n") {
+				t.Errorf("blanks at the end: %q", line)
+			}
+		}
+		if got := strings.Count(text, "word"); got != 30 {
+			t.Errorf("%d of 30 words:\n%s", got, text)
+		}
+	}
+	if got := wrapped([][]string{{"A", "B"}, {"x", strings.Repeat("y", 200)}}); got != "A  B\nx  "+strings.Repeat("y", 200)+"\n" {
 		t.Error(got)
 	}
 }

@@ -69,7 +69,7 @@ func (in *invocation) runDown(ctx context.Context, volumes bool) (err error) {
 	}
 	if errors.Is(context.Cause(ctx), exit.ErrInterrupted) {
 		in.sayLeft(context.WithoutCancel(ctx), w.engine, name)
-		return exit.ErrInterrupted
+		return &exit.Error{Code: exit.Interrupted}
 	}
 	return exit.OfEngine(err)
 }

@@ -4,6 +4,7 @@
 package flags
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -47,8 +48,8 @@ func (g *Globals) Command(stack string, words ...string) string {
 			}
 		}
 	}
-	if g.Name == "" && slices.Contains(g.Files, "-") && words[0] != "up" {
-		add("-p", stack)
+	if slices.Contains(g.Files, "-") && words[0] != "up" {
+		add("-p", cmp.Or(g.Name, stack))
 	} else {
 		add("-f", g.Files...)
 		add("-p", g.Name)
