@@ -46,9 +46,13 @@ type openStep struct {
 	id       string
 	started  time.Time
 	said     time.Time // when its last line was written, by the machine's clock
+	cause    string    // why it was started
 	state    string    // what it is doing, for the heartbeat
 	progress estimate
 }
+
+// runsAlready is the plan's cause for taking over what runs.
+const runsAlready = "runs already"
 
 // shownLines of a failed container's output stand in the stream; the summary has more.
 const shownLines = 5
@@ -125,12 +129,16 @@ func (l *Lines) goesOn(e events.Event) {
 	now := time.Now()
 	switch e.Kind {
 	case events.StepStarted:
-		step.state, step.progress = "running", estimate{}
-		if l.quiet && e.Verb == "start" {
-			break // it runs already; what it waits for is said
+		step.state, step.progress, step.cause = "running", estimate{}, e.Cause
+		if e.Cause == runsAlready && e.Verb == "start" {
+			break // its end says that; what it waits for is said
 		}
 		detail := joined(": ", e.Container, joined(", ", e.Cause, attempt(e)))
-		l.line(e.Time, e.Step, "started", detail)
+		word := "started"
+		if e.Cause == runsAlready {
+			word = "running"
+		}
+		l.line(e.Time, e.Step, word, detail)
 	case events.StepWaiting:
 		step.state = "waiting for " + e.Cause
 		l.line(e.Time, e.Step, "waiting", e.Cause)
@@ -153,6 +161,9 @@ func (l *Lines) goesOn(e events.Event) {
 }
 
 func (l *Lines) ended(e events.Event) {
+	if step := l.open[e.Step]; step != nil && e.Outcome == events.Adopted {
+		e.Cause = step.cause
+	}
 	delete(l.open, e.Step)
 	switch {
 	case e.Outcome == events.Skipped && e.Error != "":

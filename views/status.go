@@ -151,7 +151,7 @@ func (r Report) Table(now time.Time) string {
 	case r.Run == "":
 		fmt.Fprintf(&b, "%s: no run is recorded\n\n", r.Stack)
 	case r.Verdict == "":
-		fmt.Fprintf(&b, "%s: run %s began %s ago; no end is recorded: it goes on, or its process was killed\n\n", r.Stack, r.Run, duration(now.Sub(r.Started)))
+		fmt.Fprintf(&b, "%s: run %s began %s ago\n  no end is recorded: it goes on, or its process was killed\n\n", r.Stack, r.Run, duration(now.Sub(r.Started)))
 	default:
 		fmt.Fprintf(&b, "%s: run %s %s %s ago, after %s\n", r.Stack, r.Run, verdictWord(r.Verdict), duration(now.Sub(r.Ended)), duration(r.Ended.Sub(r.Started)))
 		if r.Error != "" {

@@ -371,7 +371,11 @@ func TestLinesOfARunWithNothingToDo(t *testing.T) {
 	var out bytes.Buffer
 	l := &Lines{W: &out, Steps: []string{"haf", "api"}}
 	step := func(kind events.Kind, id, verb string, outcome events.Outcome) events.Event {
-		return events.Event{Kind: kind, Step: id, Verb: verb, Outcome: outcome, Cause: "recorded by run r0"}
+		cause := "recorded by run r0"
+		if kind == events.StepStarted {
+			cause = "runs already"
+		}
+		return events.Event{Kind: kind, Step: id, Verb: verb, Outcome: outcome, Cause: cause}
 	}
 	served := step(events.StepEnded, "api", "start", events.Adopted)
 	served.Addresses = []string{"127.0.0.1:8081->8080/tcp"}
