@@ -38,7 +38,7 @@ them. Services stay as they are.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runUp(cmd.Context(), o) },
 	}
 	cmd.Flags().BoolVar(&o.attach, "attach", false, "then follow the services' logs until Ctrl-C")
-	cmd.Flags().StringVar(&o.onFailure, "on-failure", "", "`keep|down`: what happens to the services of a run that failed; down removes what this run made (default as the stack file says)")
+	cmd.Flags().StringVar(&o.onFailure, "on-failure", "", "`keep|down` the services of a run that failed; down removes what this run made (default as the stack file says)")
 	return cmd
 }
 
