@@ -118,7 +118,7 @@ func Tell(w io.Writer, err error) int {
 		return Done // whoever read our output has seen enough
 	case errors.As(err, &file):
 		fmt.Fprint(w, err)
-		fmt.Fprintf(w, "stagehand: %s: nothing was created\n", count(file.All()))
+		fmt.Fprintf(w, "stagehand: %s: nothing was done\n", count(file.All()))
 	case errors.Is(err, ErrInterrupted) && err.Error() == ErrInterrupted.Error():
 		fmt.Fprintln(w, "stagehand: interrupted")
 	default:
