@@ -19,6 +19,7 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/engines"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/signals"
 	"github.com/stagehand-dev/stagehand/containers"
 )
 
@@ -63,7 +64,7 @@ func (c Command) Main(args []string) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	in := &invocation{Command: c}
-	stop := in.watchSignals(func(int) { cancel(exit.ErrInterrupted) })
+	stop := in.signals.Watch(c.Signals, func(int) { cancel(exit.ErrInterrupted) })
 	defer stop()
 	root := in.root()
 	root.SetArgs(flags.Arguments(root, args))
@@ -81,7 +82,7 @@ func (c Command) Main(args []string) int {
 type invocation struct {
 	Command
 	flags   flags.Globals
-	handler handler
+	signals signals.Handler
 	// asked: the user wanted the run to stop.
 	asked atomic.Bool
 }

@@ -50,7 +50,7 @@ func (in *invocation) runDown(ctx context.Context, volumes bool) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	kill := make(chan struct{})
-	in.onSignal(func(count int) {
+	in.signals.On(func(count int) {
 		switch count {
 		case 1:
 			in.say("stopping; once more kills what is being stopped")

@@ -9,9 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/past"
 	"github.com/stagehand-dev/stagehand/containers"
-	"github.com/stagehand-dev/stagehand/events"
-	"github.com/stagehand-dev/stagehand/ledger"
 	"github.com/stagehand-dev/stagehand/views"
 )
 
@@ -36,7 +35,7 @@ func (in *invocation) runStatus(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	run, down, err := latestUp(ctx, l, name)
+	run, down, err := past.LatestUp(ctx, l, name)
 	if err != nil {
 		return err
 	}
@@ -64,26 +63,4 @@ func (in *invocation) observe(ctx context.Context, name string) ([]containers.St
 	}
 	list, err := engine.List(ctx, ofStack(name))
 	return list, errors.Join(err, engine.Close())
-}
-
-// latestUp returns the events of the stack's latest run that was no down, none
-// if there is none, and when a later run has taken the stack down, zero if none has.
-func latestUp(ctx context.Context, l *ledger.Ledger, stack string) (run []events.Event, down time.Time, err error) {
-	runs, err := l.Runs(ctx, stack)
-	if err != nil {
-		return nil, down, err
-	}
-	for _, r := range runs {
-		all, err := l.Events(ctx, r.ID, 0)
-		if err != nil {
-			return nil, down, err
-		}
-		if len(all) > 0 && all[0].Verb != "down" {
-			return all, down, nil
-		}
-		if r.Verdict == events.VerdictDone && down.IsZero() {
-			down = r.Ended
-		}
-	}
-	return nil, time.Time{}, nil
 }

@@ -86,7 +86,7 @@ func (in *invocation) carryOut(ctx context.Context, w *workshop, stack *stages.S
 		return runner.Result{}, err
 	}
 	interrupt, kill := make(chan struct{}), make(chan struct{})
-	in.onSignal(func(count int) {
+	in.signals.On(func(count int) {
 		switch count {
 		case 1:
 			in.asked.Store(true)
@@ -127,7 +127,7 @@ func (in *invocation) carryOut(ctx context.Context, w *workshop, stack *stages.S
 func (in *invocation) attach(ctx context.Context, w *workshop, stack string, since time.Time) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	in.onSignal(func(int) { cancel() })
+	in.signals.On(func(int) { cancel() })
 	if in.asked.Load() { // while the run was ending
 		return nil
 	}
