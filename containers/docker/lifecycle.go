@@ -139,7 +139,7 @@ func (e *Engine) Destroy(ctx context.Context, name string) error {
 			return failed(ctx, err, "destroy container %s", name)
 		case strings.Contains(err.Error(), "already in progress"):
 			return e.awaitRemoval(limited, ctx, name)
-		case classify(err) == containers.ErrUnavailable, cerrdefs.IsInvalidArgument(err):
+		case errors.Is(classify(err), containers.ErrUnavailable), cerrdefs.IsInvalidArgument(err):
 			return failed(ctx, err, "destroy container %s", name)
 		}
 		// Dead containers, busy mounts, a kill that was not confirmed in time:
@@ -167,7 +167,7 @@ func (e *Engine) awaitRemoval(limited, ctx context.Context, name string) error {
 		if err == nil || cerrdefs.IsNotFound(err) {
 			return nil
 		}
-		if classify(err) == containers.ErrUnavailable {
+		if errors.Is(classify(err), containers.ErrUnavailable) {
 			return failed(ctx, err, "destroy container %s", name)
 		}
 	}

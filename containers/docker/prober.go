@@ -261,7 +261,7 @@ func suits(path, arch string) error {
 	if err != nil {
 		return fmt.Errorf("it is not a Linux program: %w", err)
 	}
-	defer program.Close()
+	defer func() { _ = program.Close() }() // only read
 	for _, part := range program.Progs {
 		if part.Type == elf.PT_INTERP {
 			return errors.New("it is not linked statically (build with CGO_ENABLED=0)")

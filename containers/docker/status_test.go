@@ -75,9 +75,10 @@ func TestStatusOfWhatIsAttached(t *testing.T) {
 			{Type: mount.TypeVolume, Name: "b"}, {Type: mount.TypeBind, Source: "/x"}, {Type: mount.TypeVolume, Name: "a"},
 		},
 		NetworkSettings: &container.NetworkSettings{
-			NetworkSettingsBase: container.NetworkSettingsBase{Ports: nat.PortMap{
-				"80/tcp": {{HostIP: "::", HostPort: "8080"}, {HostIP: "0.0.0.0", HostPort: "8080"}}, "90/tcp": nil,
-			}},
+			NetworkSettingsBase: container.NetworkSettingsBase{ //nolint:staticcheck // of this client, whose successor will have another name for it
+				Ports: nat.PortMap{
+					"80/tcp": {{HostIP: "::", HostPort: "8080"}, {HostIP: "0.0.0.0", HostPort: "8080"}}, "90/tcp": nil,
+				}},
 			Networks: map[string]*network.EndpointSettings{"four": {IPAddress: "10.0.0.1"}, "six": {GlobalIPv6Address: "fd::1"}},
 		},
 	})

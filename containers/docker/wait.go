@@ -116,7 +116,7 @@ func (e *Engine) openWait(ctx context.Context, id string) (<-chan container.Wait
 			// The client's own goroutine blocks on one of its channels until heard.
 			select {
 			case <-next:
-			case <-lost:
+			case <-lost: //nolint:errcheck // nobody waits for it any more
 			}
 		}
 	}()

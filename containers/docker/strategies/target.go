@@ -142,7 +142,7 @@ func (t *target) Inspect(ctx context.Context) (*container.InspectResponse, error
 		},
 		Config: &container.Config{Image: status.Image, Labels: status.Labels},
 		NetworkSettings: &container.NetworkSettings{
-			NetworkSettingsBase: container.NetworkSettingsBase{Ports: ports},
+			NetworkSettingsBase: container.NetworkSettingsBase{Ports: ports}, //nolint:staticcheck // the strategies read it there
 			Networks:            networks,
 		},
 	}, nil

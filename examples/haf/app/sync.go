@@ -33,14 +33,14 @@ func (s syncer) run(ctx context.Context) error {
 		err := s.session(ctx)
 		if ctx.Err() != nil {
 			s.log.Printf("%s: stopped between two ranges", s.app.Name)
-			return nil
+			return nil //nolint:nilerr // being told to stop is how it ends
 		}
 		if !passing(err) {
 			return err
 		}
 		s.log.Printf("%s: trying again: %v", s.app.Name, err)
 		if sleep(ctx, again) != nil {
-			return nil
+			return nil //nolint:nilerr // being told to stop is how it ends
 		}
 	}
 }
