@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/views/text"
 )
 
 // Lines writes a run for people: one aligned line an event, with the time
@@ -103,9 +104,9 @@ func (l *Lines) Emit(_ context.Context, e events.Event) error {
 		l.line(e.Time, subject(e), "removed", e.Container)
 	case events.ServiceStopped:
 		l.removed[e.Container] = true
-		l.line(e.Time, subject(e), "stopped", joined(": ", e.Container, joined(", ", how(e), strings.TrimPrefix(e.Cause, "down"))))
+		l.line(e.Time, subject(e), "stopped", text.Joined(": ", e.Container, text.Joined(", ", how(e), strings.TrimPrefix(e.Cause, "down"))))
 	default: // a kind that a newer writer knows
-		l.line(e.Time, subject(e), string(e.Kind), joined(": ", e.Cause, e.Error))
+		l.line(e.Time, subject(e), string(e.Kind), text.Joined(": ", e.Cause, e.Error))
 	}
 	return l.err
 }
@@ -133,7 +134,7 @@ func (l *Lines) goesOn(e events.Event) {
 		if e.Cause == runsAlready && e.Verb == "start" {
 			break // its end says that; what it waits for is said
 		}
-		detail := joined(": ", e.Container, joined(", ", e.Cause, attempt(e)))
+		detail := text.Joined(": ", e.Container, text.Joined(", ", e.Cause, attempt(e)))
 		word := "started"
 		if e.Cause == runsAlready {
 			word = "running"
@@ -144,13 +145,13 @@ func (l *Lines) goesOn(e events.Event) {
 		l.line(e.Time, e.Step, "waiting", e.Cause)
 	case events.StepRetrying:
 		step.state = "waiting to try again"
-		l.line(e.Time, e.Step, "retrying", joined(": ", attempt(e), joined(", ", how(e), e.Cause)))
+		l.line(e.Time, e.Step, "retrying", text.Joined(": ", attempt(e), text.Joined(", ", how(e), e.Cause)))
 		l.output(e.Logs, shownLines)
 	case events.StepProgress:
 		if e.Progress == nil {
 			return
 		}
-		step.state = joined(", ", progress(*e.Progress), step.progress.add(*e.Progress, e.Time))
+		step.state = text.Joined(", ", progress(*e.Progress), step.progress.add(*e.Progress, e.Time))
 		finished := e.Progress.Total > 0 && e.Progress.Done >= e.Progress.Total
 		if now.Sub(step.said) < progressEvery && !finished {
 			return
@@ -172,7 +173,7 @@ func (l *Lines) ended(e events.Event) {
 		if rest, ok := strings.CutPrefix(e.Error, "stopped: "); ok {
 			word, reason = "stopped", rest
 		}
-		l.line(e.Time, e.Step, word, joined(", ", reason, exit(e)))
+		l.line(e.Time, e.Step, word, text.Joined(", ", reason, exit(e)))
 	case e.Outcome.OK():
 		l.serves(e)
 		if l.quiet && e.Outcome != events.Done {
@@ -185,14 +186,14 @@ func (l *Lines) ended(e events.Event) {
 		if e.Outcome == events.Done {
 			cause = "" // why it ran was said when it started
 		}
-		l.line(e.Time, e.Step, word, joined(", ", cause, endedAfter(e), strings.Join(links(e.Addresses, l.Host), " ")))
+		l.line(e.Time, e.Step, word, text.Joined(", ", cause, endedAfter(e), strings.Join(links(e.Addresses, l.Host), " ")))
 	default:
 		l.failures = append(l.failures, e)
 		word := "failed"
 		if e.Outcome == events.TimedOut {
 			word = "timed out"
 		}
-		l.line(e.Time, e.Step, word, joined(", ", endedAfter(e), attempt(e)))
+		l.line(e.Time, e.Step, word, text.Joined(", ", endedAfter(e), attempt(e)))
 		l.output(e.Logs, shownLines)
 	}
 }
@@ -206,7 +207,7 @@ func endedAfter(e events.Event) string {
 	if e.ExitCode != nil && how(e) == exit(e) {
 		separator = " "
 	}
-	return joined(separator, how(e), "after "+duration(e.Elapsed))
+	return text.Joined(separator, how(e), "after "+text.Duration(e.Elapsed))
 }
 
 // serves notes where a service is reached.
@@ -241,7 +242,7 @@ func (l *Lines) beat(every time.Duration) {
 	for _, id := range slices.Sorted(maps.Keys(l.open)) {
 		if step := l.open[id]; now.Sub(step.said) >= every {
 			step.said = now
-			l.line(now, id, "still", fmt.Sprintf("%s, for %s", step.state, duration(now.Sub(step.started))))
+			l.line(now, id, "still", fmt.Sprintf("%s, for %s", step.state, text.Duration(now.Sub(step.started))))
 		}
 	}
 }
@@ -249,7 +250,7 @@ func (l *Lines) beat(every time.Duration) {
 func (l *Lines) line(at time.Time, subject, word, detail string) {
 	l.width = max(l.width, utf8.RuneCountInString(subject))
 	pad := strings.Repeat(" ", l.width-utf8.RuneCountInString(subject))
-	l.print(strings.TrimRight(fmt.Sprintf("%8s  %s%s  %-9s  %s", clock(at.Sub(l.started)), subject, pad, word, Clean(detail)), " "))
+	l.print(strings.TrimRight(fmt.Sprintf("%8s  %s%s  %-9s  %s", text.Clock(at.Sub(l.started)), subject, pad, word, text.Clean(detail)), " "))
 }
 
 func (l *Lines) print(text string) {
@@ -263,17 +264,17 @@ func (l *Lines) output(logs []string, most int) {
 	if left := len(logs) - most; left > 0 {
 		logs = logs[left:]
 	}
-	for _, text := range logs {
-		l.print(strings.TrimRight("            | "+Clean(text), " "))
+	for _, line := range logs {
+		l.print(strings.TrimRight("            | "+text.Clean(line), " "))
 	}
 }
 
 func stageEnd(e events.Event) string {
-	text := "completed"
+	said := "completed"
 	if e.Error != "" {
-		text = "ended: " + e.Error
+		said = "ended: " + e.Error
 	}
-	return text + ", after " + duration(e.Elapsed)
+	return said + ", after " + text.Duration(e.Elapsed)
 }
 
 // subject is what an event is about, as near as it says.
@@ -328,7 +329,7 @@ func counts(plan map[string]int) string {
 	if idle(plan) {
 		parts = append(parts, "nothing new to do")
 	}
-	return joined(": ", Plural(total, "step"), strings.Join(parts, ", "))
+	return text.Joined(": ", text.Plural(total, "step"), strings.Join(parts, ", "))
 }
 
 // idle tells whether all that a plan has is there already.
@@ -338,19 +339,6 @@ func idle(plan map[string]int) bool {
 		there -= n
 	}
 	return len(plan) > 0 && there == 0
-}
-
-// Plural is "1 step", "2 steps".
-func Plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
-}
-
-// joined joins what is not empty.
-func joined(separator string, parts ...string) string {
-	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), separator)
 }
 
 // estimate foresees the end from the first report on: the pace of the whole
@@ -377,5 +365,5 @@ func (e *estimate) add(p events.Progress, at time.Time) string {
 	if left < float64(worthSaying) || left > float64(1000*time.Hour) {
 		return ""
 	}
-	return "about " + duration(time.Duration(left)) + " left"
+	return "about " + text.Duration(time.Duration(left)) + " left"
 }

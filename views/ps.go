@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/views/text"
 )
 
 // Row is one container of a stack, as ps shows it.
@@ -79,5 +80,5 @@ func PSTable(rows []Row) string {
 			}
 		}
 	}
-	return Table(table)
+	return text.Table(table)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/plan"
+	"github.com/stagehand-dev/stagehand/views/text"
 )
 
 // Report is where a stack stands: its latest run, step by step, held against
@@ -123,14 +124,14 @@ func (s *StepStatus) apply(e events.Event) {
 	case events.StepWaiting:
 		state, detail = "waiting", e.Cause
 	case events.StepRetrying:
-		state, detail = "retrying", joined(", ", how(e), e.Cause)
+		state, detail = "retrying", text.Joined(", ", how(e), e.Cause)
 	case events.StepEnded:
 		state, detail = string(e.Outcome), cmp.Or(how(e), e.Cause)
 		s.ExitCode, s.Elapsed = e.ExitCode, e.Elapsed
 		if e.Outcome == events.Skipped && e.Error != "" {
 			state, detail = "not_reached", strings.TrimPrefix(e.Error, "not reached: ")
 			if why, ok := strings.CutPrefix(e.Error, "stopped: "); ok {
-				state, detail = "stopped", joined(", ", why, exit(e))
+				state, detail = "stopped", text.Joined(", ", why, exit(e))
 			}
 		} else if by, ok := strings.CutPrefix(detail, "recorded "); ok && e.Outcome == events.Skipped {
 			state, detail = "recorded", by
@@ -151,14 +152,14 @@ func (r Report) Table(now time.Time) string {
 	case r.Run == "":
 		fmt.Fprintf(&b, "%s: no run is recorded\n\n", r.Stack)
 	case r.Verdict == "":
-		fmt.Fprintf(&b, "%s: run %s began %s ago\n  no end is recorded: it goes on, or its process was killed\n\n", r.Stack, r.Run, duration(now.Sub(r.Started)))
+		fmt.Fprintf(&b, "%s: run %s began %s ago\n  no end is recorded: it goes on, or its process was killed\n\n", r.Stack, r.Run, text.Duration(now.Sub(r.Started)))
 	default:
-		fmt.Fprintf(&b, "%s: run %s %s %s ago, after %s\n", r.Stack, r.Run, verdictWord(r.Verdict), duration(now.Sub(r.Ended)), duration(r.Ended.Sub(r.Started)))
+		fmt.Fprintf(&b, "%s: run %s %s %s ago, after %s\n", r.Stack, r.Run, verdictWord(r.Verdict), text.Duration(now.Sub(r.Ended)), text.Duration(r.Ended.Sub(r.Started)))
 		if r.Error != "" {
-			fmt.Fprintf(&b, "  %s\n", Clean(r.Error))
+			fmt.Fprintf(&b, "  %s\n", text.Clean(r.Error))
 		}
 		if !r.TakenDown.IsZero() {
-			fmt.Fprintf(&b, "  and was taken down %s ago\n", duration(now.Sub(r.TakenDown)))
+			fmt.Fprintf(&b, "  and was taken down %s ago\n", text.Duration(now.Sub(r.TakenDown)))
 		}
 		b.WriteByte('\n')
 	}
@@ -166,9 +167,9 @@ func (r Report) Table(now time.Time) string {
 	for _, s := range r.Steps {
 		rows = append(rows, s.row(r, now))
 	}
-	b.WriteString(wrapped(rows))
+	b.WriteString(text.Wrapped(rows))
 	if r.Unobserved != "" {
-		fmt.Fprintf(&b, "\ncontainers are not shown: %s\n", Clean(r.Unobserved))
+		fmt.Fprintf(&b, "\ncontainers are not shown: %s\n", text.Clean(r.Unobserved))
 	}
 	return b.String()
 }
@@ -181,9 +182,9 @@ func (s StepStatus) row(r Report, now time.Time) []string {
 		if !r.Ended.IsZero() {
 			until = r.Ended
 		}
-		took = duration(until.Sub(s.Since))
+		took = text.Duration(until.Sub(s.Since))
 	case s.Elapsed > 0 && s.State != "recorded":
-		took = duration(s.Elapsed)
+		took = text.Duration(s.Elapsed)
 	}
 	container := cmp.Or(s.Now, "-")
 	if s.Health != containers.HealthNone {
@@ -196,19 +197,19 @@ func (s StepStatus) row(r Report, now time.Time) []string {
 	detail := s.Detail
 	switch {
 	case (s.State == "running" || s.State == "waiting") && s.Progress != nil:
-		detail = joined(", ", progress(*s.Progress), s.left)
+		detail = text.Joined(", ", progress(*s.Progress), s.left)
 	case s.State == string(events.Done) && s.ExitCode != nil && *s.ExitCode == 0:
 		detail = "" // as everybody expects of what is done
 	case strings.HasPrefix(s.Now, "exited") && (s.State == string(events.Done) || s.State == string(events.Adopted)):
-		detail = joined(", ", detail, "now "+s.Now)
+		detail = text.Joined(", ", detail, "now "+s.Now)
 	}
 	if s.State == string(events.Adopted) && detail == "" {
 		detail = "ran already"
 	}
 	if s.Attempt > 1 {
-		detail = joined(", ", detail, fmt.Sprintf("attempt %d", s.Attempt))
+		detail = text.Joined(", ", detail, fmt.Sprintf("attempt %d", s.Attempt))
 	}
-	return []string{s.Step, strings.ReplaceAll(s.State, "_", " "), took, container, Clean(detail)}
+	return []string{s.Step, strings.ReplaceAll(s.State, "_", " "), took, container, text.Clean(detail)}
 }
 
 // stays tells whether there should be a container of the step now.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/views/text"
 )
 
 // summary closes the stream: what serves or, after a failure, which step,
@@ -16,16 +17,16 @@ func (l *Lines) summary(e events.Event) {
 		l.downSummary(e)
 		return
 	}
-	head := fmt.Sprintf("%s: %s after %s", e.Stack, e.Verdict, duration(e.Elapsed))
+	head := fmt.Sprintf("%s: %s after %s", e.Stack, e.Verdict, text.Duration(e.Elapsed))
 	if len(l.failures) > 0 {
-		head += fmt.Sprintf(": %s failed", Plural(len(l.failures), "step"))
+		head += fmt.Sprintf(": %s failed", text.Plural(len(l.failures), "step"))
 	}
 	if len(l.missed) > 0 {
 		head += fmt.Sprintf(", %d stopped or not reached", len(l.missed))
 	}
 	l.print(head)
 	if e.Error != "" {
-		l.print("  " + Clean(e.Error))
+		l.print("  " + text.Clean(e.Error))
 	}
 	blamed := l.blame()
 	for _, f := range l.failures {
@@ -53,7 +54,7 @@ func (l *Lines) failure(f events.Event, missed []string) {
 	if f.Outcome == events.TimedOut {
 		word = "timed out"
 	}
-	l.print(fmt.Sprintf("\n  %s %s: %s", f.Step, word, Clean(how(f))))
+	l.print(fmt.Sprintf("\n  %s %s: %s", f.Step, word, text.Clean(how(f))))
 	var where []string
 	for _, pair := range [][2]string{{"app", f.App}, {"service", f.Service}, {"container", f.Container}, {"", attempt(f)}} {
 		if pair[1] != "" {
@@ -122,8 +123,8 @@ func (l *Lines) next(e events.Event) {
 	if e.Cause == "" {
 		rows = append(rows, []string{l.command("down"), "takes the stack down"})
 	}
-	for text := range strings.Lines(Table(rows)) {
-		l.print("    " + strings.TrimRight(text, "\n"))
+	for row := range strings.Lines(text.Table(rows)) {
+		l.print("    " + strings.TrimRight(row, "\n"))
 	}
 }
 
@@ -140,14 +141,14 @@ func (l *Lines) downSummary(e events.Event) {
 	if e.Verdict == events.VerdictDone {
 		gone := "no containers to remove"
 		if n := len(l.removed); n > 0 {
-			gone = Plural(n, "container") + " removed"
+			gone = text.Plural(n, "container") + " removed"
 		}
-		l.print(joined(", ", e.Stack+": down", gone, l.Left))
+		l.print(text.Joined(", ", e.Stack+": down", gone, l.Left))
 		return
 	}
-	l.print(fmt.Sprintf("%s: down %s after %s", e.Stack, e.Verdict, duration(e.Elapsed)))
+	l.print(fmt.Sprintf("%s: down %s after %s", e.Stack, e.Verdict, text.Duration(e.Elapsed)))
 	if e.Error != "" {
-		l.print("  " + Clean(e.Error))
+		l.print("  " + text.Clean(e.Error))
 	}
 	if e.Verdict == events.VerdictFailed {
 		l.print("\n  What is not removed yet stays as it is. Once the cause is gone: " + l.command("down"))

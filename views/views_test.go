@@ -17,6 +17,7 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/plan"
+	"github.com/stagehand-dev/stagehand/views/text"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -202,21 +203,6 @@ func TestHeartbeat(t *testing.T) {
 }
 
 func TestWords(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0ms", 999 * time.Millisecond: "999ms", 59940 * time.Millisecond: "59.9s", 59999 * time.Millisecond: "1m00s",
-		185 * time.Second: "3m05s", 127 * time.Minute: "2h07m", 76 * time.Hour: "3d04h",
-	} {
-		if got := duration(d); got != want {
-			t.Errorf("duration(%v) = %s, want %s", d, got, want)
-		}
-	}
-	for d, want := range map[time.Duration]string{
-		-time.Second: "0.00", 59999 * time.Millisecond: "59.99", 61 * time.Second: "1:01.00", 3*time.Hour + 2*time.Minute + 3250*time.Millisecond: "3:02:03.2",
-	} {
-		if got := clock(d); got != want {
-			t.Errorf("clock(%v) = %s, want %s", d, got, want)
-		}
-	}
 	for address, want := range map[string]string{
 		"127.0.0.1:8081->8080/tcp": "http://localhost:8081", "0.0.0.0:1->443/tcp": "https://far:1", "[::]:1->80/tcp": "http://far:1",
 		"10.0.0.1:5->80/tcp": "http://10.0.0.1:5", "[fe80::1]:5->80/tcp": "http://[fe80::1]:5", "0.0.0.0:5432->5432/tcp": "far:5432",
@@ -257,7 +243,7 @@ func TestEstimate(t *testing.T) {
 		if left < 3*time.Second && got == "" {
 			return // it is over before it is read
 		}
-		if got != "about "+duration(left)+" left" && got != "about "+duration(left-time.Millisecond)+" left" && got != "about "+duration(left+time.Millisecond)+" left" {
+		if got != "about "+text.Duration(left)+" left" && got != "about "+text.Duration(left-time.Millisecond)+" left" && got != "about "+text.Duration(left+time.Millisecond)+" left" {
 			t.Errorf("%q, want %v", got, left)
 		}
 	})
@@ -423,28 +409,6 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// Tables keep to the screen where they can, and lose nothing.
-func TestWrapped(t *testing.T) {
-	words := strings.TrimSpace(strings.Repeat("word ", 30))
-	for _, first := range []string{"a", strings.Repeat("long", 14)} {
-		text := wrapped([][]string{{"STEP", "DETAIL"}, {first, words}, {"b", ""}, {"c", "short"}})
-		for line := range strings.Lines(text) {
-			if len(strings.TrimRight(line, "\n")) > screen {
-				t.Errorf("too long: %q", line)
-			}
-			if strings.TrimRight(line, " \n") != strings.TrimSuffix(line, "\n") {
-				t.Errorf("blanks at the end: %q", line)
-			}
-		}
-		if got := strings.Count(text, "word"); got != 30 {
-			t.Errorf("%d of 30 words:\n%s", got, text)
-		}
-	}
-	if got := wrapped([][]string{{"A", "B"}, {"x", strings.Repeat("y", 200)}}); got != "A  B\nx  "+strings.Repeat("y", 200)+"\n" {
-		t.Error(got)
-	}
-}
-
 func TestPS(t *testing.T) {
 	label := func(service, app, role string) map[string]string {
 		return map[string]string{containers.LabelService: service, containers.LabelApp: app, containers.LabelRole: role}
@@ -467,14 +431,4 @@ b-setup  b    exited (3), helper  -         -                              x
 	if rows := PS(list, "", false); len(rows) != 2 || rows[1].URLs[0] != "http://localhost:8081" {
 		t.Errorf("%+v", rows)
 	}
-}
-
-// What a container prints must neither move the cursor nor break the line.
-func TestClean(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		got := Clean(string(rapid.SliceOf(rapid.Byte()).Draw(t, "text")))
-		if strings.ContainsAny(got, "\n\r\x1b\x00\x07\u009b") {
-			t.Errorf("%q", got)
-		}
-	})
 }

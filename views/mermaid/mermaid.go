@@ -8,7 +8,7 @@ import (
 
 	"github.com/stagehand-dev/stagehand/plan"
 	"github.com/stagehand-dev/stagehand/stages"
-	"github.com/stagehand-dev/stagehand/views"
+	"github.com/stagehand-dev/stagehand/views/text"
 )
 
 // Draw draws the plan as a sequence diagram: what is there already stands
@@ -17,11 +17,11 @@ import (
 func Draw(p *plan.Plan) string {
 	d := &diagram{plan: p, there: map[string]string{}}
 	d.add("sequenceDiagram")
-	d.add("    title %s", text(p.Stack))
+	d.add("    title %s", safe(p.Stack))
 	d.add("    actor runner as stagehand")
 	for _, s := range p.Steps {
 		if s.Container != "" && s.Action != plan.Create && s.Action != plan.Recreate && s.Action != plan.Skip && d.there[s.Container] == "" {
-			d.add("    participant %s as %s", d.name(s), text(label(s)))
+			d.add("    participant %s as %s", d.name(s), safe(label(s)))
 		}
 	}
 	for i, stage := range p.Stages {
@@ -31,7 +31,7 @@ func Draw(p *plan.Plan) string {
 		// Boxes of mermaid's own (the keyword box) hold participants that exist from the start only;
 		// a rect holds what happens, which is what a stage is. Two shades tell neighbours apart.
 		d.add("    rect rgb(%s)", []string{"240, 244, 250", "250, 246, 238"}[i%2])
-		d.add("        Note over runner: %s", text(heading(stage)))
+		d.add("        Note over runner: %s", safe(heading(stage)))
 		d.stage(stage)
 		d.add("    end")
 	}
@@ -75,7 +75,7 @@ func (d *diagram) stage(stage *plan.Stage) {
 		if i == 0 {
 			word = "par"
 		}
-		d.add("        %s %s", word, text(cmp.Or(s.App, s.Service, s.ID)))
+		d.add("        %s %s", word, safe(cmp.Or(s.App, s.Service, s.ID)))
 		d.step(s, "            ")
 	}
 	d.add("        end")
@@ -83,7 +83,7 @@ func (d *diagram) stage(stage *plan.Stage) {
 
 func (d *diagram) step(s *plan.Step, in string) {
 	if s.Action == plan.Skip {
-		d.add("%sNote over runner: %s", in, text(fmt.Sprintf("%s: skipped, %s", s.ID, s.Cause)))
+		d.add("%sNote over runner: %s", in, safe(fmt.Sprintf("%s: skipped, %s", s.ID, s.Cause)))
 		return
 	}
 	if s.Container == "" {
@@ -91,23 +91,23 @@ func (d *diagram) step(s *plan.Step, in string) {
 		if s.Verb == stages.Call {
 			word = "sends"
 		}
-		d.add("%srunner->>runner: %s", in, text(fmt.Sprintf("%s %s (%s)", word, s.WaitsFor, s.Cause)))
+		d.add("%srunner->>runner: %s", in, safe(fmt.Sprintf("%s %s (%s)", word, s.WaitsFor, s.Cause)))
 		return
 	}
 	name := d.appear(s, in)
 	if s.Exclusive != "" {
-		d.add("%sNote over %s: %s", in, name, text("alone on "+s.Exclusive))
+		d.add("%sNote over %s: %s", in, name, safe("alone on "+s.Exclusive))
 	}
 	switch {
 	case !s.Helper():
 		if s.WaitsFor != "" {
-			d.add("%s%s-->>runner: %s", in, name, text("ready: "+s.WaitsFor))
+			d.add("%s%s-->>runner: %s", in, name, safe("ready: "+s.WaitsFor))
 		}
 	case kept(d.plan, s):
-		d.add("%s%s-->>runner: %s", in, name, text(end(s)+", kept"))
+		d.add("%s%s-->>runner: %s", in, name, safe(end(s)+", kept"))
 	default:
 		d.add("%sdestroy %s", in, name)
-		d.add("%s%s-xrunner: %s", in, name, text(end(s)))
+		d.add("%s%s-xrunner: %s", in, name, safe(end(s)))
 		delete(d.there, s.Container)
 	}
 }
@@ -118,14 +118,14 @@ func (d *diagram) appear(s *plan.Step, in string) string {
 	does := fmt.Sprintf("%s (%s)", s.Action, s.Cause)
 	if there && s.Action == plan.Recreate {
 		d.add("%sdestroy %s", in, name)
-		d.add("%srunner-x%s: %s", in, name, text("removes ("+s.Cause+")"))
+		d.add("%srunner-x%s: %s", in, name, safe("removes ("+s.Cause+")"))
 		there = false
 	}
 	if !there {
 		name = d.name(s)
-		d.add("%screate participant %s as %s", in, name, text(label(s)))
+		d.add("%screate participant %s as %s", in, name, safe(label(s)))
 	}
-	d.add("%srunner->>%s: %s", in, name, text(does))
+	d.add("%srunner->>%s: %s", in, name, safe(does))
 	return name
 }
 
@@ -164,8 +164,8 @@ func heading(s *plan.Stage) string {
 	return strings.Join(words, ", ")
 }
 
-// text makes a string safe in a line of a diagram: "#" and ";" have a meaning
+// textReplacer makes a string safe in a line of a diagram: "#" and ";" have a meaning
 // there, "<" would be HTML, and a line break ends the statement.
 var textReplacer = strings.NewReplacer("#", "#35;", ";", "#59;", "<", "#lt;", ">", "#gt;", "%%", "#37;#37;", "\n", " ", "\r", " ", "\t", " ")
 
-func text(s string) string { return textReplacer.Replace(views.Clean(s)) }
+func safe(s string) string { return textReplacer.Replace(text.Clean(s)) }

@@ -16,6 +16,7 @@ import (
 	"github.com/stagehand-dev/stagehand/runner"
 	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/views"
+	"github.com/stagehand-dev/stagehand/views/text"
 )
 
 func (in *invocation) down() *cobra.Command {
@@ -94,11 +95,11 @@ func (in *invocation) downView(ctx context.Context, w *workshop, name string, st
 	}
 	switch {
 	case len(kept) > 0 && volumes:
-		lines.Left = views.Plural(len(kept), "volume") + " removed"
+		lines.Left = text.Plural(len(kept), "volume") + " removed"
 	case len(kept) == 1:
 		lines.Left = "1 volume kept (remove it with --volumes)"
 	case len(kept) > 1:
-		lines.Left = views.Plural(len(kept), "volume") + " kept (remove them with --volumes)"
+		lines.Left = text.Plural(len(kept), "volume") + " kept (remove them with --volumes)"
 	}
 	return lines, nil
 }
@@ -123,6 +124,6 @@ func (in *invocation) sayLeft(ctx context.Context, engine containers.Engine, nam
 			names = append(names, s.Name)
 		}
 		slices.Sort(names)
-		in.say("%s left: %s; %s goes on", views.Plural(len(list), "container"), strings.Join(names, ", "), again)
+		in.say("%s left: %s; %s goes on", text.Plural(len(list), "container"), strings.Join(names, ", "), again)
 	}
 }

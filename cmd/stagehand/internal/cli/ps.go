@@ -12,6 +12,7 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/views"
+	"github.com/stagehand-dev/stagehand/views/text"
 )
 
 func (in *invocation) ps() *cobra.Command {
@@ -49,14 +50,14 @@ func (in *invocation) runPS(ctx context.Context, all bool) (err error) {
 		return views.WriteJSON(in.Stdout, rows)
 	}
 	if len(rows) == 0 {
-		text := name + ": nothing runs"
+		said := name + ": nothing runs"
 		switch ended := len(views.PS(list, "", true)); {
 		case all:
-			text = name + ": no containers"
+			said = name + ": no containers"
 		case ended > 0:
-			text += fmt.Sprintf("; %s ended: %s", views.Plural(ended, "container"), in.flags.Command(name, "ps", "--all"))
+			said += fmt.Sprintf("; %s ended: %s", text.Plural(ended, "container"), in.flags.Command(name, "ps", "--all"))
 		}
-		_, err = fmt.Fprintln(in.Stdout, text)
+		_, err = fmt.Fprintln(in.Stdout, said)
 		return err
 	}
 	_, err = io.WriteString(in.Stdout, views.PSTable(rows))

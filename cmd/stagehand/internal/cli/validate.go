@@ -12,6 +12,7 @@ import (
 	"github.com/stagehand-dev/stagehand/problems"
 	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/views"
+	"github.com/stagehand-dev/stagehand/views/text"
 )
 
 func (in *invocation) validate() *cobra.Command {
@@ -38,8 +39,8 @@ func (in *invocation) runValidate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(in.Stdout, "%s: no problems: %s, %s, %s, %s\n", stack.Name, views.Plural(len(stack.Stages), "stage"),
-			views.Plural(len(steps(stack)), "step"), views.Plural(len(stack.Services), "service"), views.Plural(len(stack.Apps), "app"))
+		_, err = fmt.Fprintf(in.Stdout, "%s: no problems: %s, %s, %s, %s\n", stack.Name, text.Plural(len(stack.Stages), "stage"),
+			text.Plural(len(steps(stack)), "step"), text.Plural(len(stack.Services), "service"), text.Plural(len(stack.Apps), "app"))
 		return err
 	}
 	o, err := in.source()

@@ -14,7 +14,7 @@ import (
 	"github.com/stagehand-dev/stagehand/ledger"
 	"github.com/stagehand-dev/stagehand/problems"
 	"github.com/stagehand-dev/stagehand/runner"
-	"github.com/stagehand-dev/stagehand/views"
+	"github.com/stagehand-dev/stagehand/views/text"
 )
 
 // The exit codes, as Table explains them.
@@ -136,9 +136,9 @@ func count(all []problems.Problem) string {
 			wrong++
 		}
 	}
-	text := views.Plural(wrong, "problem")
+	said := text.Plural(wrong, "problem")
 	if warnings > 0 {
-		text += ", " + views.Plural(warnings, "warning")
+		said += ", " + text.Plural(warnings, "warning")
 	}
-	return text
+	return said
 }
