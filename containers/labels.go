@@ -19,7 +19,7 @@ const (
 	LabelStage = "dev.stagehand.stage"
 	LabelStep  = "dev.stagehand.step"
 	LabelApp   = "dev.stagehand.app"
-	// LabelRole is RoleHelper, RoleService or RoleProbe.
+	// LabelRole is RoleHelper, RoleService, RoleProbe or RoleLease.
 	LabelRole    = "dev.stagehand.role"
 	LabelRun     = "dev.stagehand.run"
 	LabelAttempt = "dev.stagehand.attempt"
@@ -35,6 +35,9 @@ const (
 	// LabelGrace is the spec's Grace, for whoever stops it without the stack
 	// file at hand, as a Go duration.
 	LabelGrace = "dev.stagehand.grace"
+	// LabelLease is the name of the lease that a container stands for. Such a
+	// container does not carry LabelStack: it is no part of what it guards.
+	LabelLease = "dev.stagehand.lease"
 )
 
 // The values of LabelRole.
@@ -42,4 +45,5 @@ const (
 	RoleHelper  = "helper"
 	RoleService = "service"
 	RoleProbe   = "probe"
+	RoleLease   = "lease"
 )

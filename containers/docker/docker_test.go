@@ -12,7 +12,11 @@ func TestContract(t *testing.T) { enginetest.Run(t, open) }
 func open(t *testing.T) enginetest.Harness {
 	needActor(t)
 	socket := newCutter(t)
-	engine := openEngine(t, Options{Endpoint: "unix://" + socket.path})
+	binary, err := buildProbe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := openEngine(t, Options{Endpoint: "unix://" + socket.path, ProbeBinary: binary})
 	return enginetest.Harness{
 		Engine: engine, Image: actorImage, LimitsMemory: true, Sever: socket.sever, Restore: socket.restore,
 	}

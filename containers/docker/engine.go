@@ -51,8 +51,9 @@ type Engine struct {
 	bridges  bridgeCache
 	probes   probes
 
-	mu   sync.Mutex
-	kind string // kindDocker or kindPodman; empty while unknown
+	mu      sync.Mutex
+	kind    string // kindDocker or kindPodman; empty while unknown
+	machine string // the processor, as Go names it; empty while unknown
 }
 
 var (
@@ -117,6 +118,10 @@ func (e *Engine) Info(ctx context.Context) (containers.Info, error) {
 		sum := sha256.Sum256([]byte(info.Name + "\x00" + info.DockerRootDir))
 		id = "podman-" + hex.EncodeToString(sum[:8])
 	}
+	machine := architecture(info.Architecture)
+	e.mu.Lock()
+	e.machine = machine
+	e.mu.Unlock()
 	return containers.Info{
 		Kind:     kind,
 		Version:  info.ServerVersion,
@@ -124,8 +129,20 @@ func (e *Engine) Info(ctx context.Context) (containers.Info, error) {
 		ID:       id,
 		Endpoint: e.endpoint.Display(),
 		OS:       info.OSType,
-		Arch:     architecture(info.Architecture),
+		Arch:     machine,
 	}, nil
+}
+
+// arch is the engine's processor, as Go names it.
+func (e *Engine) arch(ctx context.Context) (string, error) {
+	e.mu.Lock()
+	known := e.machine
+	e.mu.Unlock()
+	if known != "" {
+		return known, nil
+	}
+	info, err := e.Info(ctx)
+	return info.Arch, err
 }
 
 const (

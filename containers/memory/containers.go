@@ -287,6 +287,7 @@ func (e *Engine) Destroy(ctx context.Context, name string) error {
 	if err := e.enter(ctx, "Destroy"); err != nil {
 		return err
 	}
+	e.endLease(name)
 	c, cut := e.containers[name], e.cut
 	if c == nil {
 		e.mu.Unlock()

@@ -65,6 +65,8 @@ type Engine struct {
 	volumes     map[string]*volume
 	containers  map[string]*container
 	subscribers []*subscriber
+	leases      map[string]*lease
+	tokens      map[string]int64 // the last lease's, by its name
 }
 
 var (
@@ -91,6 +93,8 @@ func New(opts Options) *Engine {
 		networks:   networks.New(), // with what a container gets that asks for none, as on Docker
 		volumes:    map[string]*volume{},
 		containers: map[string]*container{},
+		leases:     map[string]*lease{},
+		tokens:     map[string]int64{},
 	}
 	if e.id == "" {
 		e.id = "memory"
@@ -125,13 +129,16 @@ func (e *Engine) Calls() map[string]int {
 }
 
 // Sever makes every call fail with ErrUnavailable, those under way too, until
-// Restore. Containers go on.
+// Restore. Containers go on. Leases are lost: they live by their connection.
 func (e *Engine) Sever() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.severed {
 		e.severed = true
 		close(e.cut)
+		for _, l := range e.leases {
+			l.end(true)
+		}
 	}
 }
 
