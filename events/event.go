@@ -99,6 +99,12 @@ type Event struct {
 	// the image's ID. A later run skips the step while both are the same.
 	Spec  string `json:"spec,omitempty"`
 	Image string `json:"image,omitempty"`
+	// Parts are what Spec is the hash of, by field, so that a later run can say
+	// what changed: short texts and hashes, no secret. See plan.PartsOf.
+	Parts map[string]string `json:"parts,omitempty"`
+	// Volumes say which volumes a finished step could rely on: by name, which
+	// making of it that was. See plan.Identity.
+	Volumes map[string]string `json:"volumes,omitempty"`
 	// Exclusive is the volume that the step's container held for itself.
 	Exclusive string `json:"exclusive,omitempty"`
 	// Values are what the step handed on with ::set.

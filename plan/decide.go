@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"strings"
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
@@ -20,9 +22,11 @@ type effect struct {
 	fresh string
 	// restarted is any service that is made or started: what was seen of it is old.
 	restarted string
-	// volume is the youngest volume that they mount, service the youngest
-	// service without volumes, start the service that was started last.
-	volume, service, start stamp
+	// volumes are those that they mount; nobody writes to the map but add.
+	volumes map[string]bool
+	// service is the youngest service without volumes, start the service that
+	// was started last.
+	service, start stamp
 }
 
 // stamp is a thing and when it was made.
@@ -45,15 +49,17 @@ func first(a, b string) string {
 	return b
 }
 
-func (e effect) merge(o effect) effect {
-	return effect{
-		work:      first(e.work, o.work),
-		fresh:     first(e.fresh, o.fresh),
-		restarted: first(e.restarted, o.restarted),
-		volume:    later(e.volume, o.volume),
-		service:   later(e.service, o.service),
-		start:     later(e.start, o.start),
+// add makes e the effect of both.
+func (e *effect) add(o effect) {
+	e.work = first(e.work, o.work)
+	e.fresh = first(e.fresh, o.fresh)
+	e.restarted = first(e.restarted, o.restarted)
+	e.service = later(e.service, o.service)
+	e.start = later(e.start, o.start)
+	if len(o.volumes) > 0 && e.volumes == nil {
+		e.volumes = make(map[string]bool, len(o.volumes))
 	}
+	maps.Copy(e.volumes, o.volumes)
 }
 
 // upstreamOf merges what stands before a stage, as far as it concerns one
@@ -70,11 +76,12 @@ func (m *maker) upstreamOf(s *stages.Stage, app string) effect {
 		if need == nil {
 			continue
 		}
-		before = before.merge(m.upstreamOf(need.source, app))
+		before.add(m.upstreamOf(need.source, app))
 		if app == "" {
-			before = before.merge(need.all)
+			before.add(need.all)
 		} else {
-			before = before.merge(need.own[""]).merge(need.own[app])
+			before.add(need.ownOf(""))
+			before.add(need.ownOf(app))
 		}
 	}
 	work.upstream[app] = before
@@ -89,13 +96,10 @@ func (m *maker) effectOf(step *Step) effect {
 		}
 		return e
 	}
-	volumes := 0
-	for _, mount := range step.Spec.Mounts {
-		if mount.Kind == containers.MountVolume && mount.Source != "" {
-			volumes++
-			if v, ok := m.facts.Volumes[mount.Source]; ok {
-				e.volume = later(e.volume, stamp{v.Name, v.Created})
-			}
+	if names := mounted(step.Spec); len(names) > 0 {
+		e.volumes = make(map[string]bool, len(names))
+		for _, name := range names {
+			e.volumes[name] = true
 		}
 	}
 	switch step.Verb {
@@ -110,7 +114,7 @@ func (m *maker) effectOf(step *Step) effect {
 		} else if there {
 			e.start = stamp{step.ID, status.Started}
 		}
-		if volumes > 0 {
+		if len(e.volumes) > 0 {
 			break
 		}
 		if step.Action == Create || step.Action == Recreate {
@@ -128,6 +132,7 @@ func (m *maker) decide(step *Step, s *stages.Stage, before effect) {
 		step.Action, step.Cause = m.decideService(step)
 		return
 	}
+	step.Relies = relies(step, before, s.Verb == stages.Await)
 	why := m.whyAgain(step, s, before)
 	if why == "" {
 		fact := m.facts.Steps[step.ID]
@@ -152,30 +157,21 @@ func (m *maker) whyAgain(step *Step, s *stages.Stage, before effect) string {
 	switch {
 	case !recorded:
 		return "never ran"
+	case m.facts.Asked[step.ID] != "":
+		return m.facts.Asked[step.ID]
 	case step.Hash == "":
 		return "uses a value that is handed on in this run"
 	case fact.Spec != step.Hash:
-		return "changed since run " + fact.Run
-	case step.Image != "" && m.facts.Images[step.Image] != "" && fact.Image != m.facts.Images[step.Image]:
-		return "image moved: " + step.Image
+		return m.whatChanged(step, fact, "changed since run "+fact.Run)
+	case m.imageMoved(step, fact.Image) != "":
+		return m.imageMoved(step, fact.Image)
 	case s.Finally:
 		return "runs at the end of every run"
 	case m.facts.Disproved[step.ID] != "":
 		return "proof failed: " + m.facts.Disproved[step.ID]
 	}
-	if step.Spec != nil {
-		for _, mount := range step.Spec.Mounts {
-			if mount.Kind != containers.MountVolume || mount.Source == "" {
-				continue
-			}
-			v, there := m.facts.Volumes[mount.Source]
-			if !there {
-				return "volume gone: " + mount.Source
-			}
-			if v.Created.After(fact.Time) {
-				return "volume is new: " + mount.Source
-			}
-		}
+	if why := m.otherVolume(mounted(step.Spec), fact); why != "" {
+		return why
 	}
 	if s.Verb == stages.Await {
 		return whyLookAgain(fact, before)
@@ -185,12 +181,42 @@ func (m *maker) whyAgain(step *Step, s *stages.Stage, before effect) string {
 		return before.work + " runs before it"
 	case before.fresh != "":
 		return before.fresh + " begins anew"
-	case before.volume.time.After(fact.Time):
-		return "volume is new: " + before.volume.name
+	case m.otherVolume(step.Relies, fact) != "":
+		return m.otherVolume(step.Relies, fact)
 	case before.service.time.After(fact.Time):
 		return before.service.name + " has been made anew since"
 	}
 	return ""
+}
+
+// whatChanged names what the record's spec and the step's differ in, or says
+// otherwise where the record does not tell.
+func (m *maker) whatChanged(step *Step, fact Fact, otherwise string) string {
+	if fact.Parts == nil {
+		return otherwise
+	}
+	parts := step.Parts
+	if step.Spec != nil {
+		resolved, _ := Resolve(*step.Spec, m.values, step.App)
+		parts = PartsOf(resolved)
+	}
+	return first(Changes(fact.Parts, parts), otherwise)
+}
+
+// imageMoved says that the step's image is another one than the one with this
+// ID; "" when it is not, or when nobody knows.
+func (m *maker) imageMoved(step *Step, was string) string {
+	is := m.facts.Images[step.Image]
+	if step.Image == "" || is == "" || is == was {
+		return ""
+	}
+	return fmt.Sprintf("image moved: %s %s → %s", step.Image, orNone(shortID(was)), shortID(is))
+}
+
+// shortID is an image's ID as people know it from their engine.
+func shortID(id string) string {
+	id = strings.TrimPrefix(id, "sha256:")
+	return id[:min(len(id), 12)]
 }
 
 // whyLookAgain: what was seen of a service holds until it is started again.
@@ -227,16 +253,21 @@ func (m *maker) decideHelper(step *Step, why string) (Action, string) {
 
 func (m *maker) decideService(step *Step) (Action, string) {
 	status, there := m.facts.Containers[step.Container]
-	image := m.facts.Images[step.Image]
 	switch {
 	case !there:
 		return Create, "not there"
+	case m.facts.Asked[step.ID] != "":
+		return Recreate, m.facts.Asked[step.ID]
 	case step.Hash == "":
 		return Recreate, "uses a value that is handed on in this run"
 	case status.Labels[containers.LabelSpec] != step.Hash:
-		return Recreate, "changed since it was made"
-	case image != "" && status.ImageID != "" && status.ImageID != image:
-		return Recreate, "image moved: " + step.Image
+		fact := m.facts.Steps[step.ID]
+		if fact.Spec != status.Labels[containers.LabelSpec] {
+			fact.Parts = nil // the record is of another container than the one that stands there
+		}
+		return Recreate, m.whatChanged(step, fact, "changed since it was made")
+	case status.ImageID != "" && m.imageMoved(step, status.ImageID) != "":
+		return Recreate, m.imageMoved(step, status.ImageID)
 	case status.State == containers.StateCreated:
 		return Create, "was made but not started"
 	case !status.Running():

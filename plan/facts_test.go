@@ -19,7 +19,7 @@ import (
 func finished(stack *stages.Stack) plan.Facts {
 	facts := plan.Facts{
 		Steps: map[string]plan.Fact{}, Containers: map[string]containers.Status{},
-		Volumes: map[string]containers.VolumeStatus{}, Images: map[string]string{},
+		Volumes: map[string]containers.VolumeStatus{}, Images: map[string]string{}, Asked: map[string]string{},
 	}
 	made := now.Add(-time.Hour)
 	for _, v := range stack.Volumes {
@@ -32,6 +32,7 @@ func finished(stack *stages.Stack) plan.Facts {
 				facts.Images[step.Image] = "id of " + step.Image
 			}
 			if step.Verb == stages.Start {
+				facts.Steps[step.ID] = recorded(step, facts, made)
 				labels := maps.Clone(step.Spec.Labels)
 				labels[containers.LabelSpec] = step.Hash
 				facts.Containers[step.Container] = containers.Status{
@@ -40,13 +41,23 @@ func finished(stack *stages.Stack) plan.Facts {
 				}
 				continue
 			}
-			facts.Steps[step.ID] = plan.Fact{
-				Spec: step.Hash, Image: facts.Images[step.Image], Run: "r1", Time: made,
-				Values: map[string]string{"token": "x"},
-			}
+			facts.Steps[step.ID] = recorded(step, facts, made)
 		}
 	}
 	return facts
+}
+
+func recorded(step *plan.Step, facts plan.Facts, at time.Time) plan.Fact {
+	fact := plan.Fact{
+		Spec: step.Hash, Image: facts.Images[step.Image], Run: "r1", Time: at,
+		Values: map[string]string{"token": "x"}, Parts: step.Parts,
+		Volumes: plan.Identities(step.Relies, facts.Volumes),
+	}
+	if step.Spec != nil {
+		resolved, _ := plan.Resolve(*step.Spec, plan.Values{"SETUP_TOKEN": {step.App: "x"}}, step.App)
+		fact.Parts = plan.PartsOf(resolved)
+	}
+	return fact
 }
 
 // work is what a plan has to do: step to "action: cause".
@@ -70,22 +81,55 @@ func TestCauses(t *testing.T) {
 			"bye": "create: runs at the end of every run",
 		}},
 		{"one argument of one app's set-up", func(s *stages.Stack, _ plan.Facts) {
-			setup := s.Services["beta-setup"]
-			setup.Spec.Command = []string{"other"}
-			s.Services["beta-setup"] = setup
+			change(s, "beta-setup", func(spec *containers.Spec) { spec.Command = []string{"setup", "other"} })
+		}, map[string]string{
+			"setup/beta": "create: argv changed: setup beta → setup other",
+			"check":      "wait: setup/beta runs before it",
+			"api/beta":   "recreate: uses a value that is handed on in this run",
+		}},
+		{"a record of a version that kept no parts", func(s *stages.Stack, f plan.Facts) {
+			forgetParts(f)
+			change(s, "beta-setup", func(spec *containers.Spec) { spec.Command = []string{"setup", "other"} })
 		}, map[string]string{
 			"setup/beta": "create: changed since run r1",
 			"check":      "wait: setup/beta runs before it",
 			"api/beta":   "recreate: uses a value that is handed on in this run",
 		}},
-		{"an image moved", func(_ *stages.Stack, f plan.Facts) {
-			f.Images["demo/db"] = "another"
+		{"a service's mounts and a variable", func(s *stages.Stack, _ plan.Facts) {
+			change(s, "db", func(spec *containers.Spec) {
+				spec.Env = []string{"PASSWORD=new"}
+				spec.Mounts[0].Target = "/elsewhere"
+			})
 		}, map[string]string{
-			"index/alpha": "create: image moved: demo/db",
-			"db":          "recreate: image moved: demo/db",
+			"db":    "recreate: environment changed: PASSWORD is new; mounts changed",
+			"check": "wait: db is started",
+		}},
+		{"a service that another ledger's run made", func(_ *stages.Stack, f plan.Facts) {
+			f.Containers["graph-db-1"].Labels[containers.LabelSpec] = "of another ledger"
+		}, map[string]string{
+			"db":    "recreate: changed since it was made",
+			"check": "wait: db is started",
+		}},
+		{"an image moved", func(_ *stages.Stack, f plan.Facts) {
+			f.Images["demo/db"] = "sha256:0123456789abcdef"
+		}, map[string]string{
+			"index/alpha": "create: image moved: demo/db id of demo/d → 0123456789ab",
+			"db":          "recreate: image moved: demo/db id of demo/d → 0123456789ab",
 			"setup/alpha": "create: index/alpha runs before it",
 			"check":       "wait: db is started",
 			"api/alpha":   "recreate: uses a value that is handed on in this run",
+		}},
+		{"asked for", func(s *stages.Stack, f plan.Facts) {
+			asked, err := plan.Select(plan.Make(s, plan.Facts{}, now), []string{"setup/beta"}, []string{"api"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			maps.Copy(f.Asked, asked)
+		}, map[string]string{
+			"setup/beta": "create: asked for by --rerun",
+			"check":      "wait: setup/beta runs before it",
+			"api/alpha":  "recreate: asked for by --from api",
+			"api/beta":   "recreate: asked for by --from api",
 		}},
 		{"a service died", func(_ *stages.Stack, f plan.Facts) {
 			c := f.Containers["graph-db-1"]
@@ -95,13 +139,32 @@ func TestCauses(t *testing.T) {
 			"db":    "start: had ended: killed (SIGKILL, exit 137)",
 			"check": "wait: db is started",
 		}},
-		{"the volume was made anew", func(_ *stages.Stack, f plan.Facts) {
+		{"the volume was made anew, by a clock that is behind", func(_ *stages.Stack, f plan.Facts) {
+			f.Volumes["graph_data"] = containers.VolumeStatus{Name: "graph_data", Created: now.Add(-24 * time.Hour)}
+		}, anew("volume is new: graph_data was removed and made anew since")},
+		{"the volume was made anew by another tool", func(_ *stages.Stack, f plan.Facts) {
+			f.Volumes["graph_data"] = containers.VolumeStatus{Name: "graph_data"}
+		}, anew("volume is new: graph_data was removed and made anew since")},
+		{"an old record and a volume that is younger", func(_ *stages.Stack, f plan.Facts) {
+			forgetParts(f)
 			f.Volumes["graph_data"] = containers.VolumeStatus{Name: "graph_data", Created: now}
+		}, anew("volume is new: graph_data")},
+		{"a record that did not know the volume", func(_ *stages.Stack, f plan.Facts) {
+			delete(f.Steps["setup/alpha"].Volumes, "graph_data")
 		}, map[string]string{
-			"index/alpha": "create: volume is new: graph_data",
-			"db":          "start: is stopped for index/alpha, which needs graph_data to itself",
+			"setup/alpha": "create: volume is new: graph_data",
+			"check":       "wait: setup/alpha runs before it",
+			"api/alpha":   "recreate: uses a value that is handed on in this run",
+		}},
+		{"a volume is gone that no helper mounts", func(_ *stages.Stack, f plan.Facts) {
+			delete(f.Volumes, "graph_data")
+			delete(f.Containers, "graph-db-1")
+			delete(f.Steps["index/alpha"].Volumes, "graph_data")
+		}, map[string]string{
+			"index/alpha": "create: volume is gone: graph_data",
+			"db":          "create: not there",
 			"setup/alpha": "create: index/alpha runs before it",
-			"setup/beta":  "create: volume is new: graph_data",
+			"setup/beta":  "create: volume is gone: graph_data",
 			"check":       "wait: db is started",
 			"api/alpha":   "recreate: uses a value that is handed on in this run",
 			"api/beta":    "recreate: uses a value that is handed on in this run",
@@ -138,6 +201,35 @@ func TestCauses(t *testing.T) {
 				t.Errorf("work (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// anew is the work when the database's volume is not what it was.
+func anew(why string) map[string]string {
+	return map[string]string{
+		"index/alpha": "create: " + why,
+		"db":          "start: is stopped for index/alpha, which needs graph_data to itself",
+		"setup/alpha": "create: index/alpha runs before it",
+		"setup/beta":  "create: " + why,
+		"check":       "wait: db is started",
+		"api/alpha":   "recreate: uses a value that is handed on in this run",
+		"api/beta":    "recreate: uses a value that is handed on in this run",
+	}
+}
+
+// change alters a service's spec, but not what the stack shares with others.
+func change(s *stages.Stack, name string, how func(*containers.Spec)) {
+	service := s.Services[name]
+	service.Spec.Mounts = slices.Clone(service.Spec.Mounts)
+	how(&service.Spec)
+	s.Services[name] = service
+}
+
+// forgetParts makes the records those of a version that kept only hashes.
+func forgetParts(f plan.Facts) {
+	for id, fact := range f.Steps {
+		fact.Parts, fact.Volumes = nil, nil
+		f.Steps[id] = fact
 	}
 }
 

@@ -47,7 +47,7 @@ type maker struct {
 type stageWork struct {
 	source *stages.Stage
 	// effects of its own steps by app, "" for steps without one; all is every app's.
-	own map[string]effect
+	own map[string]*effect
 	all effect
 	// upstream caches what stands before it, by app.
 	upstream map[string]effect
@@ -57,8 +57,15 @@ type stageWork struct {
 	services map[string][]string
 }
 
+func (w *stageWork) ownOf(app string) effect {
+	if e := w.own[app]; e != nil {
+		return *e
+	}
+	return effect{}
+}
+
 func (m *maker) stage(s *stages.Stage) {
-	work := &stageWork{source: s, own: map[string]effect{}, upstream: map[string]effect{}, last: map[string][]string{}, services: map[string][]string{}}
+	work := &stageWork{source: s, own: map[string]*effect{}, upstream: map[string]effect{}, last: map[string][]string{}, services: map[string][]string{}}
 	m.stages[s.Name] = work
 	planned := &Stage{
 		Name: s.Name, Verb: s.Verb, Needs: s.Needs, Sequential: s.Sequential,
@@ -83,8 +90,11 @@ func (m *maker) stage(s *stages.Stage) {
 		planned.Steps = append(planned.Steps, step.ID)
 
 		mine := m.effectOf(step)
-		work.own[unit.App] = work.own[unit.App].merge(mine)
-		work.all = work.all.merge(mine)
+		if work.own[unit.App] == nil {
+			work.own[unit.App] = &effect{}
+		}
+		work.own[unit.App].add(mine)
+		work.all.add(mine)
 		work.last[unit.App] = append(work.last[unit.App], step.ID)
 		if step.Exclusive != "" && step.Action != Skip && step.Action != Adopt {
 			m.holds[step.Exclusive] = step.ID
@@ -188,9 +198,11 @@ func (m *maker) hash(step *Step) {
 		call, missing := Resolve(*step.Unit.Call, m.values, step.App)
 		if len(missing) == 0 {
 			step.Hash = hashJSON(call)
+			step.Parts = map[string]string{"request": step.Hash[:6]}
 		}
 	default:
 		step.Hash = hashText(step.WaitsFor)
+		step.Parts = map[string]string{"condition": step.Hash[:6]}
 	}
 }
 

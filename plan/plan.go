@@ -23,6 +23,8 @@ type Facts struct {
 	Images map[string]string
 	// Disproved says, by step ID, why the proof of a recorded step does not hold.
 	Disproved map[string]string
+	// Asked says, by step ID, who asked for the step to be done again: see Select.
+	Asked map[string]string
 }
 
 // Fact is a step's recorded success.
@@ -33,6 +35,11 @@ type Fact struct {
 	Time        time.Time
 	// Values that it handed on with ::set.
 	Values map[string]string
+	// Parts are what Spec is the hash of (see PartsOf); nil in records of
+	// versions that did not keep them.
+	Parts map[string]string
+	// Volumes are those that it could rely on: name to Identity.
+	Volumes map[string]string
 }
 
 // Action is what the runner does for a step.
@@ -117,6 +124,11 @@ type Step struct {
 	// Hash is the spec's (or the request's); empty while values that are
 	// handed on are unknown.
 	Hash string `json:"hash,omitempty"`
+	// Relies are the volumes whose content the step's effect stands on or in:
+	// its own and, of a helper or call, those of the steps before it.
+	Relies []string `json:"-"`
+	// Parts of an inline step; a container's are PartsOf its spec.
+	Parts map[string]string `json:"-"`
 
 	// Spec is the container to make, labels included; nil for inline steps.
 	// It still holds the marks of values that are handed on.

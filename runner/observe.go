@@ -26,27 +26,26 @@ func observe(ctx context.Context, stack *stages.Stack, engine containers.Engine)
 		Images:     map[string]string{},
 	}
 	labels := map[string]string{containers.LabelStack: stack.Name}
-	group, ctx := errgroup.WithContext(ctx)
+	group, looking := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	group.Go(func() error {
-		list, err := engine.List(ctx, labels)
+		list, err := engine.List(looking, labels)
 		for _, status := range list {
 			facts.Containers[status.Name] = status
 		}
 		return err
 	})
 	group.Go(func() error {
-		list, err := engine.ListVolumes(ctx, labels)
+		list, err := engine.ListVolumes(looking, labels)
 		for _, v := range list {
 			facts.Volumes[v.Name] = v
 		}
 		return err
 	})
 	var mu sync.Mutex
-	var external []containers.VolumeStatus
 	for ref, platform := range imagesOf(stack) {
 		group.Go(func() error {
-			image, err := engine.EnsureImage(ctx, ref, platform, containers.PullNever, nil)
+			image, err := engine.EnsureImage(looking, ref, platform, containers.PullNever, nil)
 			if errors.Is(err, containers.ErrImage) {
 				return nil
 			}
@@ -56,29 +55,41 @@ func observe(ctx context.Context, stack *stages.Stack, engine containers.Engine)
 			return err
 		})
 	}
+	if err := group.Wait(); err != nil {
+		return facts, err
+	}
+	return facts, unlabelled(ctx, stack, engine, facts.Volumes)
+}
+
+// unlabelled adds the stack's volumes that do not carry its label: external
+// ones, and those that another tool has made under our name.
+func unlabelled(ctx context.Context, stack *stages.Stack, engine containers.Engine, known map[string]containers.VolumeStatus) error {
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
 	for _, v := range stack.Volumes {
-		if !v.External {
+		mu.Lock()
+		_, listed := known[v.Name]
+		mu.Unlock()
+		if listed {
 			continue
 		}
-		// External volumes do not carry our label; to ensure one is only to look it up.
+		v.External = true // to ensure an external volume is only to look it up
 		group.Go(func() error {
 			status, err := engine.EnsureVolume(ctx, v)
 			if errors.Is(err, containers.ErrNotFound) {
 				return nil
 			}
+			if err != nil {
+				return err
+			}
 			mu.Lock()
 			defer mu.Unlock()
-			external = append(external, status)
-			return err
+			known[v.Name] = status
+			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return facts, err
-	}
-	for _, status := range external {
-		facts.Volumes[status.Name] = status
-	}
-	return facts, nil
+	return group.Wait()
 }
 
 // proofLimit bounds the look at one proof: one that cannot be had does not hold.
@@ -135,7 +146,9 @@ func imagesOf(stack *stages.Stack) map[string]string {
 func factsOf(recorded map[string]events.Event) map[string]plan.Fact {
 	facts := make(map[string]plan.Fact, len(recorded))
 	for id, e := range recorded {
-		facts[id] = plan.Fact{Spec: e.Spec, Image: e.Image, Run: e.Run, Time: e.Time, Values: e.Values}
+		facts[id] = plan.Fact{
+			Spec: e.Spec, Image: e.Image, Run: e.Run, Time: e.Time, Values: e.Values, Parts: e.Parts, Volumes: e.Volumes,
+		}
 	}
 	return facts
 }

@@ -43,6 +43,9 @@ type Options struct {
 	Ledger Ledger
 	// Run is the run's ID.
 	Run string
+	// Asked are the steps to do again although they are done, by ID, each with
+	// the cause to tell: see plan.Select.
+	Asked map[string]string
 	// OnFailure overrides the stack's own; "" leaves it.
 	OnFailure stages.StackFailure
 	// Interrupt, closed, asks the run to stop in order; Kill, closed, to stop at once.
@@ -94,7 +97,7 @@ func Up(ctx context.Context, stack *stages.Stack, opts Options) (Result, error) 
 	if err != nil {
 		return Result{}, err
 	}
-	p, holders, err := prepare(ctx, stack, engine, opts.Ledger, info.ID)
+	p, known, err := prepare(ctx, stack, engine, opts.Ledger, info.ID, opts.Asked)
 	if err != nil {
 		return Result{}, err
 	}
@@ -104,7 +107,7 @@ func Up(ctx context.Context, stack *stages.Stack, opts Options) (Result, error) 
 	}
 	r.crew = steps.New(steps.Options{
 		Engine: engine, Stack: stack, Plan: p, Record: r.record, Run: opts.Run,
-		Holders: holders, World: World(stack, engine), Killed: opts.Kill,
+		Holders: known.holders, Volumes: known.volumes, World: World(stack, engine), Killed: opts.Kill,
 	})
 	if err := r.record.Emit(events.Event{Kind: events.RunStarted, Verb: "up", Engine: info.ID, Files: stack.Files, Plan: p.Counts()}); err != nil {
 		return Result{Plan: p}, err
@@ -122,41 +125,47 @@ func patient(engine containers.Engine, patience time.Duration) containers.Engine
 	return retry.Wrap(engine, patience)
 }
 
-// Plan says what Up would do, and does nothing.
-func Plan(ctx context.Context, stack *stages.Stack, engine containers.Engine, ledger Ledger) (*plan.Plan, error) {
+// Plan says what Up would do, and does nothing. asked is as in Options.
+func Plan(ctx context.Context, stack *stages.Stack, engine containers.Engine, ledger Ledger, asked map[string]string) (*plan.Plan, error) {
 	engine = retry.Wrap(engine, time.Second)
 	info, err := engine.Info(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, _, err := prepare(ctx, stack, engine, ledger, info.ID)
+	p, _, err := prepare(ctx, stack, engine, ledger, info.ID, asked)
 	return p, err
 }
 
-func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine, ledger Ledger, engineID string) (*plan.Plan, map[string]events.Event, error) {
+// knowledge is what a run needs to know of earlier ones beside its plan.
+type knowledge struct {
+	holders map[string]events.Event
+	volumes map[string]containers.VolumeStatus
+}
+
+func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine, ledger Ledger, engineID string, asked map[string]string) (*plan.Plan, knowledge, error) {
 	facts, err := observe(ctx, stack, engine)
 	if err != nil {
-		return nil, nil, err
+		return nil, knowledge{}, err
 	}
 	recorded, err := ledger.Recorded(ctx, stack.Name, engineID)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrLedger, err)
+		return nil, knowledge{}, fmt.Errorf("%w: %w", ErrLedger, err)
 	}
 	holders, err := ledger.Holders(ctx, stack.Name, engineID)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrLedger, err)
+		return nil, knowledge{}, fmt.Errorf("%w: %w", ErrLedger, err)
 	}
-	facts.Steps = factsOf(recorded)
+	facts.Steps, facts.Asked = factsOf(recorded), asked
 	now := time.Now()
 	p := plan.Make(stack, facts, now)
 	facts.Disproved, err = disproved(ctx, World(stack, engine), p)
 	if err != nil {
-		return nil, nil, err
+		return nil, knowledge{}, err
 	}
 	if len(facts.Disproved) > 0 {
 		p = plan.Make(stack, facts, now)
 	}
-	return p, holders, nil
+	return p, knowledge{holders, facts.Volumes}, nil
 }
 
 // run is one execution of a plan.
@@ -232,7 +241,10 @@ func (r *run) ensure(ctx context.Context) error {
 	}
 	for _, v := range r.stack.Volumes {
 		group.Go(func() error {
-			_, err := r.engine.EnsureVolume(ctx, v)
+			status, err := r.engine.EnsureVolume(ctx, v)
+			if err == nil {
+				r.crew.Stands(status)
+			}
 			return err
 		})
 	}

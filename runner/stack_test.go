@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/containers/enginetest/actor"
@@ -70,6 +71,15 @@ func (b *book) Forget(context.Context, string, string, ...string) error {
 	defer b.mu.Unlock()
 	b.events = nil
 	return nil
+}
+
+// shift makes all that is recorded younger.
+func (b *book) shift(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.events {
+		b.events[i].Time = b.events[i].Time.Add(d)
+	}
 }
 
 // of returns the events of one kind, in order.

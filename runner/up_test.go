@@ -489,7 +489,7 @@ func TestAVolumeMadeAnewMakesItsHelpersRunAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		result := b.up(s)
-		if step := result.Plan.Step("init"); step.Cause != "volume gone: "+v {
+		if step := result.Plan.Step("init"); step.Cause != "volume is gone: "+v {
 			t.Errorf("init: %s %s", step.Action, step.Cause)
 		}
 		if step := result.Plan.Step("other"); step.Action != "skip" {

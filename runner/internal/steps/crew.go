@@ -5,6 +5,7 @@ package steps
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -29,6 +30,8 @@ type Options struct {
 	// Holders are, by exclusive volume, the events in which the last holders of
 	// earlier runs ended.
 	Holders map[string]events.Event
+	// Volumes are those that stood there when the plan was made, by name.
+	Volumes map[string]containers.VolumeStatus
 	// World is what conditions may look at.
 	World waiters.World
 	// Killed is closed when no grace is to be waited for any more.
@@ -40,10 +43,12 @@ type Crew struct {
 	Options
 	holds  holders
 	deaths deaths
-	// mu guards values and made.
+	// mu guards values, made and volumes.
 	mu     sync.Mutex
 	values plan.Values
 	made   []string
+	// volumes that stand there now, by name.
+	volumes map[string]containers.VolumeStatus
 	// images are known to be on the engine by now, by reference.
 	images sync.Map
 	// background owns what is off the critical path: destroying helpers.
@@ -55,7 +60,8 @@ const destroyers = 8
 
 // New returns a crew that has done nothing yet.
 func New(o Options) *Crew {
-	c := &Crew{Options: o, values: plan.Values{}}
+	c := &Crew{Options: o, values: plan.Values{}, volumes: map[string]containers.VolumeStatus{}}
+	maps.Copy(c.volumes, o.Volumes)
 	c.holds = holders{locks: map[string]chan struct{}{}, ends: map[string]lastEnd{}}
 	c.holds.load(o.Holders)
 	c.background.SetLimit(destroyers)
@@ -67,6 +73,21 @@ func (c *Crew) Recall(step *plan.Step) {
 	if step.Fact != nil {
 		c.handOn(step, step.Fact.Values)
 	}
+}
+
+// Stands tells the crew of a volume that the run has made or found: what is
+// recorded of the steps to come holds for that one.
+func (c *Crew) Stands(v containers.VolumeStatus) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.volumes[v.Name] = v
+}
+
+// reliesOn says which volumes a step's record holds for.
+func (c *Crew) reliesOn(step *plan.Step) map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return plan.Identities(step.Relies, c.volumes)
 }
 
 // Made is the services' containers that this run made, in order.

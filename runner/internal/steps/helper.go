@@ -64,7 +64,8 @@ func (c *Crew) helper(ctx context.Context, a *active, over <-chan error) outcome
 		return o
 	}
 	output.finish(life, c.Engine, a.Container)
-	o.spec, o.image, o.values, o.held = a.spec.Labels[containers.LabelSpec], image, output.handed(), true
+	o.spec, o.parts, o.image = a.spec.Labels[containers.LabelSpec], plan.PartsOf(a.spec), image
+	o.values, o.held = output.handed(), true
 	if len(o.logs) == 0 {
 		o.logs = output.tail.lines()
 	}

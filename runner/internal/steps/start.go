@@ -37,7 +37,7 @@ func (c *Crew) startService(ctx context.Context, a *active) outcome {
 	if status.Ended() {
 		return c.died(ctx, a, status)
 	}
-	o.spec, o.image = a.spec.Labels[containers.LabelSpec], image
+	o.spec, o.parts, o.image = a.spec.Labels[containers.LabelSpec], plan.PartsOf(a.spec), image
 	if image == "" {
 		o.image = status.ImageID
 	}

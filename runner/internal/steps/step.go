@@ -27,6 +27,7 @@ type outcome struct {
 	values    map[string]string
 	addresses []string
 	spec      string
+	parts     map[string]string // what spec is the hash of
 	image     string
 	conflict  bool // something that is not the stack's is in the way
 	// held tells that the container may have written to its exclusive volume.
@@ -70,6 +71,9 @@ func (c *Crew) Execute(ctx context.Context, step *plan.Step, stage *stages.Stage
 		if o.failure == "" || ctx.Err() != nil || attempt > stage.Retries.Count {
 			e = ending(step, attempt, o)
 			e.Elapsed = time.Since(began)
+			if o.kind == events.Done {
+				e.Volumes = c.reliesOn(step)
+			}
 			break
 		}
 		if err := c.pause(ctx, step, stage, attempt, o); err != nil {
@@ -142,6 +146,9 @@ func ending(step *plan.Step, attempt int, o outcome) events.Event {
 	e := record.About(events.StepEnded, step)
 	e.Attempt, e.Outcome, e.Error, e.Conflict = attempt, o.kind, o.failure, o.conflict
 	e.Logs, e.Values, e.Addresses, e.Spec, e.Image = o.logs, o.values, o.addresses, o.spec, o.image
+	if o.kind == events.Done {
+		e.Parts = o.parts
+	}
 	if o.status != nil && o.status.Ended() {
 		code := o.status.ExitCode
 		e.ExitCode, e.OOM = &code, o.status.OOMKilled
@@ -151,6 +158,9 @@ func ending(step *plan.Step, attempt int, o outcome) events.Event {
 	}
 	if step.Spec == nil {
 		e.Spec = step.Hash
+		if o.kind == events.Done {
+			e.Parts = step.Parts
+		}
 	}
 	return e
 }

@@ -15,21 +15,27 @@ import (
 
 func (in *invocation) plan() *cobra.Command {
 	var mermaid bool
+	var again again
 	cmd := &cobra.Command{
 		Use:   "plan [OPTIONS]",
 		Short: "Says what up would do, and why, and does nothing",
 		Args:  flags.NoArguments,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return in.runPlan(cmd.Context(), mermaid) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return in.runPlan(cmd.Context(), mermaid, again) },
 	}
+	again.bind(cmd.Flags())
 	cmd.Flags().BoolVar(&mermaid, "mermaid", false, "as a Mermaid sequence diagram")
 	return cmd
 }
 
-func (in *invocation) runPlan(ctx context.Context, mermaid bool) (err error) {
+func (in *invocation) runPlan(ctx context.Context, mermaid bool, again again) (err error) {
 	if mermaid && in.flags.JSON {
 		return exit.Misuse("--mermaid and --json exclude each other")
 	}
 	stack, err := in.load(ctx)
+	if err != nil {
+		return err
+	}
+	asked, err := again.steps(stack)
 	if err != nil {
 		return err
 	}
@@ -38,7 +44,7 @@ func (in *invocation) runPlan(ctx context.Context, mermaid bool) (err error) {
 		return err
 	}
 	defer w.close(&err)
-	p, err := runner.Plan(ctx, stack, w.engine, w.ledger)
+	p, err := runner.Plan(ctx, stack, w.engine, w.ledger, asked)
 	if err != nil {
 		return exit.OfEngine(err)
 	}

@@ -21,6 +21,7 @@ import (
 type upOptions struct {
 	attach    bool
 	onFailure string
+	again     again
 }
 
 func (in *invocation) up() *cobra.Command {
@@ -38,6 +39,7 @@ them. Services stay as they are.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runUp(cmd.Context(), o) },
 	}
 	cmd.Flags().BoolVar(&o.attach, "attach", false, "then follow the services' logs until Ctrl-C")
+	o.again.bind(cmd.Flags())
 	cmd.Flags().StringVar(&o.onFailure, "on-failure", "", "`keep|down` the services of a run that failed; down removes what this run made (default as the stack file says)")
 	return cmd
 }
@@ -54,13 +56,17 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	asked, err := o.again.steps(stack)
+	if err != nil {
+		return err
+	}
 	w, err := in.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer w.close(&err)
 	began := time.Now()
-	result, err := in.carryOut(ctx, w, stack, policy)
+	result, err := in.carryOut(ctx, w, stack, runner.Options{OnFailure: policy, Asked: asked})
 	if err != nil {
 		return exit.OfEngine(err)
 	}
@@ -80,7 +86,7 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 }
 
 // carryOut runs the stack with a view beside it.
-func (in *invocation) carryOut(ctx context.Context, w *workshop, stack *stages.Stack, policy stages.StackFailure) (runner.Result, error) {
+func (in *invocation) carryOut(ctx context.Context, w *workshop, stack *stages.Stack, o runner.Options) (runner.Result, error) {
 	info, err := w.engine.Info(ctx)
 	if err != nil {
 		return runner.Result{}, err
@@ -112,9 +118,8 @@ func (in *invocation) carryOut(ctx context.Context, w *workshop, stack *stages.S
 		})
 	}
 	// The run ends by interrupt, not with ctx: what it stops it also records.
-	result, err := runner.Up(context.WithoutCancel(ctx), stack, runner.Options{
-		Engine: w.engine, Sink: fan, Ledger: w.ledger, Run: runID(), OnFailure: policy, Interrupt: interrupt, Kill: kill,
-	})
+	o.Engine, o.Sink, o.Ledger, o.Run, o.Interrupt, o.Kill = w.engine, fan, w.ledger, runID(), interrupt, kill
+	result, err := runner.Up(context.WithoutCancel(ctx), stack, o)
 	stopBeating()
 	_ = group.Wait() // gives no error
 	if broken := fan.Err(); broken != nil {
