@@ -292,6 +292,46 @@ func (e *engine) Close() error {
 	return only(context.Background(), e, "Close", "", e.next.Close)
 }
 
+// Leaser is that of the engine; its calls are met by faults too.
+func (e *engine) Leaser() (containers.Leaser, bool) {
+	inner, ok := containers.AsLeaser(e.next)
+	return leaser{e, inner}, ok
+}
+
+type leaser struct {
+	decorator *engine
+	inner     containers.Leaser
+}
+
+func (l leaser) Lease(ctx context.Context, name string, holder containers.Holder) (containers.Lease, error) {
+	lease, err := through(ctx, l.decorator, "Lease", name, func(Fault) (containers.Lease, error) {
+		return l.inner.Lease(ctx, name, holder)
+	}, func(lost containers.Lease) { _ = lost.Release(ctx) }) // it ends with the connection that its answer got lost on
+	if err != nil {
+		return nil, err
+	}
+	return leased{lease, l.decorator, name}, nil
+}
+
+func (l leaser) LeaseHolder(ctx context.Context, name string) (containers.Holder, error) {
+	return through(ctx, l.decorator, "LeaseHolder", name, func(Fault) (containers.Holder, error) { return l.inner.LeaseHolder(ctx, name) }, nil)
+}
+
+func (l leaser) AwaitRelease(ctx context.Context, name string, token int64) ([]byte, error) {
+	return through(ctx, l.decorator, "AwaitRelease", name, func(Fault) ([]byte, error) { return l.inner.AwaitRelease(ctx, name, token) }, nil)
+}
+
+// leased is a lease that was taken through the decorator.
+type leased struct {
+	containers.Lease
+	decorator *engine
+	name      string
+}
+
+func (l leased) Release(ctx context.Context) error {
+	return only(ctx, l.decorator, "Release", l.name, func() error { return l.Lease.Release(ctx) })
+}
+
 // execer and copier are the decorator's abilities, where the engine has them.
 type execer struct {
 	decorator *engine

@@ -90,6 +90,31 @@ func againErr(ctx context.Context, r *engine, fn func() error) error {
 	return err
 }
 
+// Leaser is that of the engine, its calls repeated too.
+func (r *engine) Leaser() (containers.Leaser, bool) {
+	inner, ok := containers.AsLeaser(r.Engine)
+	return leaser{r, inner}, ok
+}
+
+// leaser repeats what is only looking, and Lease: one that was taken and whose answer got lost
+// ends by itself, and until then it is somebody else's.
+type leaser struct {
+	r *engine
+	l containers.Leaser
+}
+
+func (l leaser) Lease(ctx context.Context, name string, holder containers.Holder) (containers.Lease, error) {
+	return again(ctx, l.r, func() (containers.Lease, error) { return l.l.Lease(ctx, name, holder) })
+}
+
+func (l leaser) LeaseHolder(ctx context.Context, name string) (containers.Holder, error) {
+	return again(ctx, l.r, func() (containers.Holder, error) { return l.l.LeaseHolder(ctx, name) })
+}
+
+func (l leaser) AwaitRelease(ctx context.Context, name string, token int64) ([]byte, error) {
+	return again(ctx, l.r, func() ([]byte, error) { return l.l.AwaitRelease(ctx, name, token) })
+}
+
 func (r *engine) Info(ctx context.Context) (containers.Info, error) {
 	return again(ctx, r, func() (containers.Info, error) { return r.Engine.Info(ctx) })
 }
