@@ -6,6 +6,7 @@ package scenarios
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,6 +24,8 @@ import (
 	"github.com/stagehand-dev/stagehand/containers/enginetest/actor"
 )
 
+// actorImage stays on the engine: several processes may test with it at a
+// time, and all make the same.
 const actorImage = "stagehand-actor:scenarios"
 
 // program is the built stagehand.
@@ -56,9 +60,7 @@ func run(m *testing.M) int {
 		fmt.Printf("no engine answers (make engine brings one; STAGEHAND_NO_ENGINE=1 skips these tests): %v\n%s", err, out)
 		return 1
 	}
-	code := m.Run()
-	_ = exec.Command("docker", "image", "rm", "--force", actorImage).Run()
-	return code
+	return m.Run()
 }
 
 func command(ctx context.Context, env []string, name string, args ...string) (string, error) {
@@ -76,6 +78,9 @@ type stack struct {
 	files []string
 	env   []string
 	began time.Time
+
+	mu   sync.Mutex
+	seen []engineEvent
 }
 
 // newStack prepares a stack with a name of its own; at the end of the test
@@ -83,6 +88,7 @@ type stack struct {
 func newStack(t *testing.T, name string, files ...string) *stack {
 	t.Helper()
 	s := &stack{t: t, name: fmt.Sprintf("sc%d-%s", os.Getpid(), name), dir: t.TempDir(), files: files, began: time.Now()}
+	s.watch()
 	t.Cleanup(func() {
 		s.stagehand(0, "down", "--volumes")
 		for _, kind := range []string{"container", "volume", "network"} {
@@ -182,6 +188,10 @@ func (s *stack) docker(args ...string) string {
 	s.t.Helper()
 	out, err := exec.Command("docker", args...).Output()
 	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w: %s", err, exit.Stderr)
+		}
 		s.t.Fatalf("docker %s: %v", strings.Join(args, " "), err)
 	}
 	return strings.TrimSpace(string(out))
@@ -197,22 +207,65 @@ type engineEvent struct {
 func (e engineEvent) name() string { return e.Actor.Attributes["name"] }
 func (e engineEvent) step() string { return e.Actor.Attributes["dev.stagehand.step"] }
 
-// events are the engine's own events of the stack's containers since it began.
+// watch follows the engine's own events of the stack's containers. The engine
+// itself remembers only its last 256 of all containers.
+func (s *stack) watch() {
+	s.t.Helper()
+	cmd := exec.Command("docker", "events", "--since", stamp(s.began), "--filter", "type=container",
+		"--filter", "label=dev.stagehand.stack="+s.name, "--format", "{{json .}}")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		lines := bufio.NewScanner(out)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			var e engineEvent
+			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+				continue
+			}
+			s.mu.Lock()
+			s.seen = append(s.seen, e)
+			s.mu.Unlock()
+		}
+	}()
+	s.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-done
+		_ = cmd.Wait()
+	})
+}
+
+// events are the engine's own events of the stack's containers since a time.
 func (s *stack) events(since time.Time) []engineEvent {
 	s.t.Helper()
-	out := s.docker("events", "--since", stamp(since), "--until", stamp(time.Now()), "--filter", "type=container",
-		"--filter", "label=dev.stagehand.stack="+s.name, "--format", "{{json .}}")
+	// A container of our own marks the present: when its creation has been
+	// told, so has all that was before it.
+	marker := fmt.Sprintf("%s-marker-%d", s.name, time.Now().UnixNano())
+	s.docker("create", "--name", marker, "--label", "dev.stagehand.stack="+s.name, "--label", "scenario=marker", actorImage)
+	defer s.docker("rm", marker)
 	var events []engineEvent
-	lines := bufio.NewScanner(strings.NewReader(out))
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var e engineEvent
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			s.t.Fatalf("%v in %s", err, lines.Text())
+	eventually(s.t, time.Minute, func() string {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !slices.ContainsFunc(s.seen, func(e engineEvent) bool { return e.name() == marker }) {
+			return "the engine's events lag behind"
 		}
-		events = append(events, e)
-	}
-	slices.SortStableFunc(events, func(a, b engineEvent) int { return int(a.TimeNano - b.TimeNano) })
+		events = events[:0]
+		for _, e := range s.seen {
+			if e.TimeNano >= since.UnixNano() && e.Actor.Attributes["scenario"] != "marker" {
+				events = append(events, e)
+			}
+		}
+		return ""
+	})
+	slices.SortStableFunc(events, func(a, b engineEvent) int { return cmp.Compare(a.TimeNano, b.TimeNano) })
 	return events
 }
 
