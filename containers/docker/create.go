@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -12,9 +13,10 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 )
 
-// createAttempts bounds the races of Create with others who create and
-// destroy the same name; each lost race costs one attempt.
-const createAttempts = 5
+// namePatience is how long a name may be taken by a container that cannot be
+// found: another call is making it, which takes seconds on a loaded engine, or
+// it is on its way out.
+const namePatience = 30 * time.Second
 
 // Create implements containers.Engine. In the common case, a free name, it
 // takes one creating call and one look; only a conflict makes it search.
@@ -34,7 +36,8 @@ func (e *Engine) Create(ctx context.Context, spec containers.Spec) (containers.S
 	} else if kind == kindPodman {
 		c.config.Labels[labelImage] = spec.Image
 	}
-	for attempt := 1; ; attempt++ {
+	began := time.Now()
+	for pause := (backoff{}); ; {
 		made, err := e.api.ContainerCreate(ctx, c.config, c.host, c.networking, c.platform, spec.Name)
 		if err == nil {
 			return e.finish(ctx, made.ID, spec, c)
@@ -48,12 +51,11 @@ func (e *Engine) Create(ctx context.Context, spec containers.Spec) (containers.S
 			return e.adopt(ctx, found, spec, c)
 		case !errors.Is(inspectErr, containers.ErrNotFound):
 			return containers.Status{}, inspectErr
-		case attempt == createAttempts:
+		case time.Since(began) > namePatience:
 			return containers.Status{}, failed(ctx, err, "create container %s", spec.Name)
 		}
-		// The name's last holder is on its way out.
-		if err := e.awaitFree(ctx, spec.Name); err != nil {
-			return containers.Status{}, err
+		if err := pause.wait(ctx); err != nil {
+			return containers.Status{}, failed(ctx, err, "create container %s", spec.Name)
 		}
 	}
 }

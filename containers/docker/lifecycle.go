@@ -173,13 +173,6 @@ func (e *Engine) awaitRemoval(limited, ctx context.Context, name string) error {
 	}
 }
 
-// awaitFree returns when a name that the engine holds reserved, without a
-// container that could be looked at, may be tried again.
-func (e *Engine) awaitFree(ctx context.Context, name string) error {
-	pause := backoff{}
-	return failed(ctx, pause.wait(ctx), "create container %s", name)
-}
-
 // List implements containers.Engine.
 func (e *Engine) List(ctx context.Context, labels map[string]string) ([]containers.Status, error) {
 	summaries, err := e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: labelFilter(labels)})
