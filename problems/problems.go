@@ -175,7 +175,7 @@ func OneOf(word string, candidates []string) string {
 	if near := Nearest(word, candidates); near != "" {
 		text = fmt.Sprintf("did you mean %q? ", near)
 	}
-	if len(candidates) == 0 {
+	if len(candidates) == 0 || len(candidates) == 1 && text != "" {
 		return strings.TrimSpace(text)
 	}
 	shown := slices.Sorted(slices.Values(candidates))
