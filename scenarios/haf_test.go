@@ -315,3 +315,35 @@ func TestHAFGivesItsDataToANewBuilderAndTakesItBack(t *testing.T) {
 	}
 	h.noRecovery()
 }
+
+// The holder is a real PostgreSQL that takes 5 s to stop.
+func TestHAFRefusesTheDataOfAnInstanceThatHadToBeKilled(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		grace string
+		code  int
+	}{{"2s", 3}, {"10s", 0}} {
+		t.Run(test.grace, func(t *testing.T) {
+			h := newHAF(t, "haf-grace-"+test.grace, hafFile, theThree(0), `
+services:
+  haf: {environment: {HAF_STOP_DELAY: 5s}, stop_grace_period: `+test.grace+`}
+`)
+			h.stagehand(0, "up")
+			second := time.Now()
+			over := readFile(t, filepath.Join(h.dir, "over.yaml"))
+			h.file("over.yaml", strings.Replace(over, "indexes: false", "indexes: true", 1))
+			out := h.stagehand(test.code, "up")
+			builders := len(h.timeline(second).find("start", "indexes"))
+			if test.code == 0 {
+				if builders != 1 {
+					t.Errorf("%d builders started:\n%s", builders, out)
+				}
+				h.noRecovery()
+				return
+			}
+			if builders != 0 || !strings.Contains(out, "did not shut down cleanly") || !strings.Contains(out, "stop_grace_period") {
+				t.Errorf("%d builders started; the output:\n%s", builders, out)
+			}
+		})
+	}
+}
