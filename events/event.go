@@ -24,8 +24,11 @@ const (
 	StepProgress    Kind = "step.progress" // with Progress
 	StepEnded       Kind = "step.ended"    // with Outcome
 	HelperDestroyed Kind = "helper.destroyed"
-	LeaseAcquired   Kind = "lease.acquired"
-	LeaseLost       Kind = "lease.lost"
+	// LeaseAcquired: the run has the stack for itself; Elapsed is for how long it
+	// waited for others. A run that has nothing to do takes no lease.
+	LeaseAcquired Kind = "lease.acquired"
+	// LeaseLost: the run must not act any more, and ends.
+	LeaseLost Kind = "lease.lost"
 	// StepRetrying: the attempt failed and another follows after Cause's delay.
 	StepRetrying Kind = "step.retrying"
 	// ServiceStopped: a service was stopped or removed by this run (a
@@ -109,6 +112,9 @@ type Event struct {
 	Exclusive string `json:"exclusive,omitempty"`
 	// Values are what the step handed on with ::set.
 	Values map[string]string `json:"values,omitempty"`
+	// Token is the fencing token of the lease that the run holds, on
+	// run.started, lease.acquired and lease.lost; 0 where it holds none.
+	Token int64 `json:"token,omitempty"`
 	// Engine is the engine's ID, on run.started.
 	Engine string `json:"engine,omitempty"`
 	// Files are the stack's files, on run.started.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/runner/internal/lock"
 	"github.com/stagehand-dev/stagehand/runner/internal/record"
 	"github.com/stagehand-dev/stagehand/runner/internal/steps"
 	"github.com/stagehand-dev/stagehand/stages"
@@ -32,6 +33,8 @@ type DownOptions struct {
 	Order *stages.Stack
 	// Kill, closed, stops waiting for graces.
 	Kill <-chan struct{}
+	// Lock says how the stack's lease is taken.
+	Lock Lock
 }
 
 // Down stops the stack's containers, each by its own signal and grace, what
@@ -48,10 +51,20 @@ func Down(ctx context.Context, o DownOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := d.record.Emit(events.Event{Kind: events.RunStarted, Verb: "down", Engine: info.ID}); err != nil {
+	turn := o.Lock.turn(o.Stack, d.engine, o.Run, nil)
+	defer turn.Release()
+	if err := d.turnTo(ctx, turn, o.Volumes); err != nil {
 		return err
 	}
-	err = d.all(ctx, o, info.ID)
+	d.engine = turn.Engine()
+	if err := d.record.Emit(events.Event{Kind: events.RunStarted, Verb: "down", Engine: info.ID, Token: turn.Token()}); err != nil {
+		return err
+	}
+	if err := acquired(d.record, turn); err != nil {
+		return err
+	}
+	d.forgotten = turn.Forget
+	err = lost(d.record, turn, d.all(ctx, o, info.ID))
 	e := events.Event{Kind: events.RunEnded, Verb: "down", Verdict: events.VerdictDone, Elapsed: time.Since(began)}
 	switch {
 	case ctx.Err() != nil:
@@ -68,6 +81,37 @@ type demolition struct {
 	record *record.Recorder
 	labels map[string]string
 	killed <-chan struct{}
+	// forgotten is called when all records have been taken back.
+	forgotten func()
+}
+
+// turnTo takes the lease unless there is nothing to remove.
+func (d *demolition) turnTo(ctx context.Context, turn *lock.Turn, volumes bool) error {
+	for !turn.Needless() {
+		list, err := d.engine.List(ctx, d.labels)
+		if err != nil {
+			return err
+		}
+		networks, err := d.engine.ListNetworks(ctx, d.labels)
+		if err != nil {
+			return err
+		}
+		left := len(list) + len(networks)
+		if volumes {
+			found, err := d.engine.ListVolumes(ctx, d.labels)
+			if err != nil {
+				return err
+			}
+			left += len(found)
+		}
+		if left == 0 {
+			return nil
+		}
+		if err := turn.Take(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // all removes everything of the stack, its volumes only where asked.
@@ -100,6 +144,7 @@ func (d *demolition) all(ctx context.Context, o DownOptions, engineID string) er
 		if err := o.Ledger.Forget(ctx, o.Stack, engineID); err != nil {
 			return fmt.Errorf("%w: %w", ErrLedger, err)
 		}
+		d.forgotten()
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/stagehand-dev/stagehand/containers/retry"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/plan"
+	"github.com/stagehand-dev/stagehand/runner/internal/lock"
 	"github.com/stagehand-dev/stagehand/runner/internal/record"
 	"github.com/stagehand-dev/stagehand/runner/internal/schedule"
 	"github.com/stagehand-dev/stagehand/runner/internal/steps"
@@ -52,6 +54,8 @@ type Options struct {
 	Interrupt, Kill <-chan struct{}
 	// Patience is how long an engine that does not answer is asked again; 0 is 30 s.
 	Patience time.Duration
+	// Lock says how the stack's lease is taken.
+	Lock Lock
 }
 
 // Result is how a run ended.
@@ -97,19 +101,25 @@ func Up(ctx context.Context, stack *stages.Stack, opts Options) (Result, error) 
 	if err != nil {
 		return Result{}, err
 	}
-	p, known, err := prepare(ctx, stack, engine, opts.Ledger, info.ID, opts.Asked)
-	if err != nil {
-		return Result{}, err
+	turn := opts.Lock.turn(stack.Name, engine, opts.Run, opts.Interrupt)
+	defer turn.Release()
+	p, known, err := turnTo(ctx, turn, stack, engine, opts, info.ID)
+	if errors.Is(err, lock.ErrInterrupted) {
+		return Result{Verdict: events.VerdictInterrupted, Plan: p}, nil
 	}
+	if err != nil {
+		return Result{Plan: p}, err
+	}
+	engine = turn.Engine()
 	r := &run{
-		opts: opts, stack: stack, plan: p, engine: engine, began: time.Now(),
-		record: record.New(opts.Sink, opts.Run, stack.Name),
+		opts: opts, stack: stack, plan: p, engine: engine, turn: turn, began: time.Now(),
+		record: record.New(turn.Teller(opts.Sink, known.recorded), opts.Run, stack.Name),
 	}
 	r.crew = steps.New(steps.Options{
 		Engine: engine, Stack: stack, Plan: p, Record: r.record, Run: opts.Run,
 		Holders: known.holders, Volumes: known.volumes, World: World(stack, engine), Killed: opts.Kill,
 	})
-	if err := r.record.Emit(events.Event{Kind: events.RunStarted, Verb: "up", Engine: info.ID, Files: stack.Files, Plan: p.Counts()}); err != nil {
+	if err := r.start(info.ID, known.heard); err != nil {
 		return Result{Plan: p}, err
 	}
 	result, err := r.carryOut(ctx)
@@ -140,6 +150,10 @@ func Plan(ctx context.Context, stack *stages.Stack, engine containers.Engine, le
 type knowledge struct {
 	holders map[string]events.Event
 	volumes map[string]containers.VolumeStatus
+	// recorded are the steps that are done; heard are those of them that only
+	// the ledgers of others have.
+	recorded map[string]events.Event
+	heard    []events.Event
 }
 
 func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine, ledger Ledger, engineID string, asked map[string]string) (*plan.Plan, knowledge, error) {
@@ -165,7 +179,7 @@ func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine,
 	if len(facts.Disproved) > 0 {
 		p = plan.Make(stack, facts, now)
 	}
-	return p, knowledge{holders, facts.Volumes}, nil
+	return p, knowledge{holders: holders, volumes: facts.Volumes, recorded: recorded}, nil
 }
 
 // run is one execution of a plan.
@@ -174,6 +188,7 @@ type run struct {
 	stack  *stages.Stack
 	plan   *plan.Plan
 	engine containers.Engine
+	turn   *lock.Turn
 	record *record.Recorder
 	crew   *steps.Crew
 	began  time.Time
@@ -188,6 +203,7 @@ func (r *run) carryOut(ctx context.Context) (Result, error) {
 	watcher := r.crew.WatchDeaths(watching)
 	walked, broken := schedule.Walk(ctx, schedule.Options{
 		Plan: r.plan, Execute: r.crew.Execute, Recall: r.crew.Recall, Emit: r.record.Emit, Interrupt: r.opts.Interrupt,
+		Broken: r.turn.Broken(),
 	})
 	if err := r.crew.Finish(); broken == nil {
 		broken = err
@@ -200,6 +216,7 @@ func (r *run) carryOut(ctx context.Context) (Result, error) {
 // end records the verdict and then, never before, takes down what the run
 // made where the stack wants that.
 func (r *run) end(walked schedule.Result, broken error) (Result, error) {
+	broken = lost(r.record, r.turn, broken)
 	result := Result{Verdict: events.VerdictDone, Failures: walked.Failures}
 	e := events.Event{Kind: events.RunEnded, Verb: "up", Elapsed: time.Since(r.began)}
 	switch {

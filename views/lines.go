@@ -100,6 +100,12 @@ func (l *Lines) Emit(_ context.Context, e events.Event) error {
 		l.goesOn(e)
 	case events.StepEnded:
 		l.ended(e)
+	case events.LeaseAcquired:
+		if e.Elapsed > 0 { // who did not wait need not know
+			l.line(e.Time, e.Stack, "lease", "acquired, after a wait of "+text.Duration(e.Elapsed))
+		}
+	case events.LeaseLost:
+		l.line(e.Time, e.Stack, "lease", "lost")
 	case events.HelperDestroyed:
 		l.line(e.Time, subject(e), "removed", e.Container)
 	case events.ServiceStopped:

@@ -25,8 +25,10 @@ type Report struct {
 	Verdict events.Verdict `json:"verdict,omitempty"`
 	Error   string         `json:"error,omitempty"`
 	// TakenDown is when a later run took the stack down; zero if none did.
-	TakenDown time.Time    `json:"taken_down,omitzero"`
-	Steps     []StepStatus `json:"steps"`
+	TakenDown time.Time `json:"taken_down,omitzero"`
+	// Lease is who is at work on the stack now; nil when nobody is.
+	Lease *containers.Holder `json:"lease,omitempty"`
+	Steps []StepStatus       `json:"steps"`
 	// Unobserved is why containers are not shown; empty when they are.
 	Unobserved string `json:"unobserved,omitempty"`
 }
@@ -162,6 +164,9 @@ func (r Report) Table(now time.Time) string {
 			fmt.Fprintf(&b, "  and was taken down %s ago\n", text.Duration(now.Sub(r.TakenDown)))
 		}
 		b.WriteByte('\n')
+	}
+	if r.Lease != nil {
+		fmt.Fprintf(&b, "being worked on by %s, for %s\n\n", text.Clean(r.Lease.String()), text.Duration(r.Lease.Age(now)))
 	}
 	rows := [][]string{{"STEP", "STATE", "FOR", "CONTAINER", "DETAIL"}}
 	for _, s := range r.Steps {

@@ -64,6 +64,9 @@ type leakTest struct{ m *testing.M }
 
 func (l leakTest) Run() int {
 	code := l.m.Run()
+	if folder := os.Getenv(staticFolder); folder != "" {
+		_ = os.RemoveAll(folder)
+	}
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintf(os.Stderr, "left behind: %v\n", err)
 		return 1
@@ -299,10 +302,30 @@ func latest(ctx context.Context, ts *testscript.TestScript) (ledger.Run, []event
 	return run, all, err
 }
 
+// staticFolder holds the program that the lease's container runs: this test's own is not linked statically.
+const staticFolder = "STAGEHAND_TEST_STATIC"
+
+func buildStatic(ctx context.Context) error {
+	folder, err := os.MkdirTemp("", "stagehand-static-")
+	if err != nil {
+		return err
+	}
+	binary := filepath.Join(folder, "stagehand")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	if output, err := build.CombinedOutput(); err != nil {
+		return errors.Join(err, errors.New(string(output)))
+	}
+	return errors.Join(os.Setenv(staticFolder, folder), os.Setenv("STAGEHAND_PROBE_BINARY", binary))
+}
+
 // image loads the actor once for all scripts.
 var image = sync.OnceValue(func() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
+	if err := buildStatic(ctx); err != nil {
+		return err
+	}
 	archive, err := actor.Tar(ctx, actorImage)
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 	"github.com/stagehand-dev/stagehand/stages"
 )
 
-// Options of a walk. All must be set but Interrupt.
+// Options of a walk. All must be set but Interrupt and Broken.
 type Options struct {
 	Plan *plan.Plan
 	// Execute does a step and returns its recorded step.ended. A step that
@@ -27,6 +27,8 @@ type Options struct {
 	Emit func(events.Event) error
 	// Interrupt, closed, ends the walk in order.
 	Interrupt <-chan struct{}
+	// Broken gets an error that ends the walk as one of Execute does.
+	Broken <-chan error
 }
 
 // Result is how a walk ended.
@@ -175,6 +177,8 @@ func (s *schedule) loop(ctx context.Context) {
 		case n := <-s.ended:
 			s.running--
 			s.finish(n)
+		case err := <-s.Broken:
+			s.fatal(err)
 		case <-interrupt:
 			interrupt, done = nil, nil
 			s.interrupt()

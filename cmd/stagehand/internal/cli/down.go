@@ -21,6 +21,7 @@ import (
 
 func (in *invocation) down() *cobra.Command {
 	var volumes bool
+	var timeout lockTimeout
 	cmd := &cobra.Command{
 		Use:   "down [OPTIONS]",
 		Short: "Stops and removes what the stack has made",
@@ -28,13 +29,18 @@ func (in *invocation) down() *cobra.Command {
 signal and grace, and removes them and the stack's networks. Volumes stay
 unless --volumes is given. With -p NAME no stack file is needed.`,
 		Args: flags.NoArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return in.runDown(cmd.Context(), volumes) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return in.runDown(cmd.Context(), volumes, timeout) },
 	}
 	cmd.Flags().BoolVar(&volumes, "volumes", false, "remove the stack's volumes too, and forget what was done")
+	timeout.bind(cmd.Flags())
 	return cmd
 }
 
-func (in *invocation) runDown(ctx context.Context, volumes bool) (err error) {
+func (in *invocation) runDown(ctx context.Context, volumes bool, timeout lockTimeout) (err error) {
+	lock, err := in.lock(timeout)
+	if err != nil {
+		return err
+	}
 	name, stack, err := in.target(ctx)
 	if err != nil {
 		return err
@@ -63,7 +69,7 @@ func (in *invocation) runDown(ctx context.Context, volumes bool) (err error) {
 	})
 	fan := &views.Fan{Keep: w.ledger, Show: []events.Sink{view}}
 	err = runner.Down(ctx, runner.DownOptions{
-		Stack: name, Engine: w.engine, Sink: fan, Ledger: w.ledger, Run: runID(), Volumes: volumes, Order: stack, Kill: kill,
+		Stack: name, Engine: w.engine, Sink: fan, Ledger: w.ledger, Run: runID(), Volumes: volumes, Order: stack, Kill: kill, Lock: lock,
 	})
 	if broken := fan.Err(); broken != nil {
 		in.say("%v", broken)

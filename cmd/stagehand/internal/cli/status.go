@@ -19,7 +19,7 @@ func (in *invocation) status() *cobra.Command {
 		Use:   "status [OPTIONS]",
 		Short: "Says where each step of the latest run stands",
 		Long: `Says where each step of the latest run stands: what a wait saw last, how a step
-ended, and the container's state now. It can be asked while a run goes on.`,
+ended, the container's state now, and who is at work on the stack. It can be asked while a run goes on.`,
 		Args: flags.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runStatus(cmd.Context()) },
 	}
@@ -39,12 +39,12 @@ func (in *invocation) runStatus(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	list, unobserved := in.observe(ctx, name)
+	list, holder, unobserved := in.observe(ctx, name)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	report := views.Status(name, run, steps(stack), list)
-	report.TakenDown = down
+	report.TakenDown, report.Lease = down, holder
 	if unobserved != nil {
 		report.Unobserve(unobserved)
 	}
@@ -55,12 +55,14 @@ func (in *invocation) runStatus(ctx context.Context) (err error) {
 	return err
 }
 
-// observe lists the stack's containers. Status has something to say without them, too.
-func (in *invocation) observe(ctx context.Context, name string) ([]containers.Status, error) {
+// observe lists the stack's containers and looks who is at work on it. Status
+// has something to say without them, too.
+func (in *invocation) observe(ctx context.Context, name string) ([]containers.Status, *containers.Holder, error) {
 	engine, err := in.engine(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	list, err := engine.List(ctx, ofStack(name))
-	return list, errors.Join(err, engine.Close())
+	holder, lookErr := leaseHolder(ctx, engine, name)
+	return list, holder, errors.Join(err, lookErr, engine.Close())
 }

@@ -22,6 +22,7 @@ type upOptions struct {
 	attach    bool
 	onFailure string
 	again     again
+	lock      lockTimeout
 }
 
 func (in *invocation) up() *cobra.Command {
@@ -31,7 +32,8 @@ func (in *invocation) up() *cobra.Command {
 		Short: "Takes the stack to where its file wants it",
 		Long: `Takes the stack to where its file wants it and returns when every stage is
 done; the services stay. What is done and unchanged is not done again, what
-runs is taken over.
+runs is taken over. One run at a time works on a stack: another one waits, and
+is done when the stack is up.
 
 Ctrl-C stops the helpers in order, each within its grace; a second Ctrl-C kills
 them. Services stay as they are.`,
@@ -40,6 +42,7 @@ them. Services stay as they are.`,
 	}
 	cmd.Flags().BoolVar(&o.attach, "attach", false, "then follow the services' logs until Ctrl-C")
 	o.again.bind(cmd.Flags())
+	o.lock.bind(cmd.Flags())
 	cmd.Flags().StringVar(&o.onFailure, "on-failure", "", "`keep|down` the services of a run that failed; down removes what this run made (default as the stack file says)")
 	return cmd
 }
@@ -51,6 +54,10 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 	}
 	if o.attach && in.flags.JSON {
 		return exit.Misuse("--attach and --json exclude each other: follow with stagehand logs --follow --json")
+	}
+	lock, err := in.lock(o.lock)
+	if err != nil {
+		return err
 	}
 	stack, err := in.load(ctx)
 	if err != nil {
@@ -66,7 +73,7 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 	}
 	defer w.close(&err)
 	began := time.Now()
-	result, err := in.carryOut(ctx, w, stack, runner.Options{OnFailure: policy, Asked: asked})
+	result, err := in.carryOut(ctx, w, stack, runner.Options{OnFailure: policy, Asked: asked, Lock: lock})
 	if err != nil {
 		return exit.OfEngine(err)
 	}

@@ -40,7 +40,7 @@ var codes = []struct {
 	{Failed, "a step failed"},
 	{TimedOut, "a wait timed out"},
 	{Engine, "the engine cannot be reached, or broke"},
-	{Lock, "another process holds the stack's lock"},
+	{Lock, "another run holds the stack's lock, or it was lost"},
 	{Conflict, "a conflict: something that is not the stack's is in the way"},
 	{Interrupted, "interrupted"},
 }
@@ -80,11 +80,14 @@ var ErrInterrupted = errors.New("interrupted")
 func CodeOf(err error) int {
 	var explicit *Error
 	var file *ledger.FileError
+	var held *containers.HeldError
 	switch {
 	case err == nil:
 		return Done
 	case errors.As(err, &explicit):
 		return explicit.Code
+	case errors.As(err, &held), errors.Is(err, containers.ErrLeaseLost):
+		return Lock
 	case errors.Is(err, ErrInterrupted):
 		return Interrupted
 	case errors.Is(err, problems.ErrFile), errors.Is(err, ledger.ErrAddress):

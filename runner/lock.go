@@ -1,0 +1,131 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/plan"
+	"github.com/stagehand-dev/stagehand/runner/internal/lock"
+	"github.com/stagehand-dev/stagehand/runner/internal/record"
+	"github.com/stagehand-dev/stagehand/stages"
+)
+
+// Lock says how a run takes the lease of its stack, where the engine has
+// leases. The zero value does not wait for others.
+type Lock struct {
+	// Holder says who this is; its Run is set by the runner.
+	Holder containers.Holder
+	// Timeout is how long others are waited for; then the run ends with a
+	// *containers.HeldError.
+	Timeout time.Duration
+	// Waiting, if not nil, is told each holder that is waited for.
+	Waiting func(containers.Holder)
+}
+
+func (l Lock) turn(stack string, engine containers.Engine, run string, interrupt <-chan struct{}) *lock.Turn {
+	l.Holder.Run = run
+	return lock.New(lock.Options{
+		Engine: engine, Stack: stack, Holder: l.Holder, Timeout: l.Timeout, Waiting: l.Waiting, Interrupt: interrupt,
+	})
+}
+
+// turnTo plans until the plan is one that may be carried out: one that changes
+// nothing, or one that was made while this run held the lease. So the runs that
+// waited for one that brought the stack up find nothing to do, and take no lease.
+func turnTo(ctx context.Context, turn *lock.Turn, stack *stages.Stack, engine containers.Engine, opts Options, engineID string) (*plan.Plan, knowledge, error) {
+	for {
+		// Told anew each time: a holder that was waited for has told more.
+		book := &informed{Ledger: opts.Ledger, told: turn.Told()}
+		p, known, err := prepare(ctx, stack, engine, book, engineID, opts.Asked)
+		if err != nil {
+			return nil, known, err
+		}
+		known.heard = book.heard
+		if !acts(p) {
+			turn.Release()
+			return p, known, nil
+		}
+		if turn.Needless() {
+			return p, known, nil
+		}
+		if err := turn.Take(ctx); err != nil {
+			return p, known, err
+		}
+	}
+}
+
+// acts tells whether carrying out the plan changes anything.
+func acts(p *plan.Plan) bool {
+	return len(p.Sweep) > 0 || slices.ContainsFunc(p.Steps, func(s *plan.Step) bool {
+		return s.Action.Changes() || s.Action == plan.Request || s.Action == plan.Adopt && s.Helper()
+	})
+}
+
+// informed is a ledger that also knows what the holders that were waited for
+// have told, who may keep other ledgers.
+type informed struct {
+	Ledger
+	told  map[string]events.Event
+	heard []events.Event // what was news, by step
+}
+
+// Recorded takes the later one where both know a step.
+func (i *informed) Recorded(ctx context.Context, stack, engineID string) (map[string]events.Event, error) {
+	recorded, err := i.Ledger.Recorded(ctx, stack, engineID)
+	if err != nil {
+		return nil, err
+	}
+	i.heard = nil
+	for step, e := range i.told {
+		if own, known := recorded[step]; !known || e.Time.After(own.Time) {
+			recorded[step] = e
+			i.heard = append(i.heard, e)
+		}
+	}
+	slices.SortFunc(i.heard, func(a, b events.Event) int { return strings.Compare(a.Step, b.Step) })
+	return recorded, nil
+}
+
+// start records that the run begins, with the lease that it holds and what it
+// has heard of others' runs.
+func (r *run) start(engineID string, heard []events.Event) error {
+	e := events.Event{
+		Kind: events.RunStarted, Verb: "up", Engine: engineID, Files: r.stack.Files, Plan: r.plan.Counts(), Token: r.turn.Token(),
+	}
+	if err := r.record.Emit(e); err != nil {
+		return err
+	}
+	if err := acquired(r.record, r.turn); err != nil {
+		return err
+	}
+	for _, e := range heard {
+		e.Cause = "done by run " + e.Run
+		if err := r.record.Emit(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func acquired(recorder *record.Recorder, turn *lock.Turn) error {
+	if turn.Token() == 0 {
+		return nil
+	}
+	return recorder.Emit(events.Event{Kind: events.LeaseAcquired, Token: turn.Token(), Elapsed: turn.Waited()})
+}
+
+// lost records a loss of the lease, and says of it what people need to know.
+func lost(recorder *record.Recorder, turn *lock.Turn, broken error) error {
+	if !errors.Is(broken, containers.ErrLeaseLost) {
+		return broken
+	}
+	// A ledger that refuses it, as somebody else is at work, says the same.
+	_ = recorder.Emit(events.Event{Kind: events.LeaseLost, Token: turn.Token(), Error: broken.Error()})
+	return fmt.Errorf("%w: somebody ended it, or the connection to the engine broke; what runs was left as it is, and the same command goes on from here", broken)
+}
