@@ -16,6 +16,7 @@ import (
 	clicontext "github.com/docker/cli/cli/context"
 	clidocker "github.com/docker/cli/cli/context/docker"
 	"github.com/docker/cli/cli/context/store"
+	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
 
 	"github.com/docker/cli/cli/config"
@@ -224,5 +225,27 @@ func (c Candidate) Connect(ctx context.Context) (*client.Client, error) {
 		return nil, errors.Join(err, api.Close())
 	}
 	api.NegotiateAPIVersionPing(ping)
+	if err := c.suits(ping.APIVersion, api.ClientVersion()); err != nil {
+		return nil, errors.Join(err, api.Close())
+	}
 	return api, nil
+}
+
+// oldest is the API of the oldest engine that stagehand's requests suit.
+const oldest = "1.41"
+
+// suits says why the API is too old: told is what the engine said of itself
+// (empty for nothing), agreed what the client is going to speak.
+func (c Candidate) suits(told, agreed string) error {
+	if told != "" && versions.GreaterThanOrEqualTo(agreed, oldest) {
+		return nil
+	}
+	what := "it speaks API " + agreed + ", and"
+	switch {
+	case told == "":
+		what = "it does not say which API it speaks (is that a container engine?), and"
+	case agreed != told:
+		what = client.EnvOverrideAPIVersion + " asks for API " + agreed + ", and"
+	}
+	return fmt.Errorf("%s (%s): %s stagehand needs %s (Docker 20.10, Podman 4) or newer", c.Display(), c.From, what, oldest)
 }
