@@ -51,20 +51,36 @@ func newDialStack(t *testing.T, force bool) *dialStack {
 	engine := openEngine(t, Options{ForceProbe: force, ProbeBinary: binary})
 	id := containers.Name("dialtest", strings.ReplaceAll(t.Name(), "/", "-"), fmt.Sprint(os.Getpid()))
 	s := &dialStack{T: t, engine: engine, network: id}
-	ctx := t.Context()
-	s.must(engine.EnsureNetwork(ctx, containers.Network{Name: id, Labels: map[string]string{containers.LabelStack: id}}))
-	t.Cleanup(func() {
+	s.begin()
+	return s
+}
+
+// begin makes the network; it and the containers go with the test.
+func (s *dialStack) begin() {
+	s.Helper()
+	labels := map[string]string{containers.LabelStack: s.network}
+	s.must(s.engine.EnsureNetwork(s.Context(), containers.Network{Name: s.network, Labels: labels}))
+	s.Cleanup(func() {
 		ctx := context.Background()
-		all, err := engine.List(ctx, map[string]string{containers.LabelStack: id})
+		all, err := s.engine.List(ctx, labels)
 		s.must(err)
 		for _, c := range all {
 			if c.Labels[containers.LabelRole] != containers.RoleProbe {
-				s.must(engine.Destroy(ctx, c.Name))
+				s.must(s.engine.Destroy(ctx, c.Name))
 			}
 		}
-		s.must(engine.RemoveNetwork(ctx, id))
+		s.must(s.engine.RemoveNetwork(ctx, s.network))
 	})
-	return s
+}
+
+// probes counts those on the network.
+func (s *dialStack) probes() int {
+	s.Helper()
+	all, err := s.engine.List(context.Background(), map[string]string{
+		containers.LabelRole: containers.RoleProbe, containers.LabelStack: s.network,
+	})
+	s.must(err)
+	return len(all)
 }
 
 func (s *dialStack) must(err error) {
@@ -228,19 +244,12 @@ func (s *dialStack) deadline(address string) {
 func TestProbeIsOnePerNetworkAndGoesWithIt(t *testing.T) {
 	s := newDialStack(t, true)
 	s.run("echo", "listen :7000")
-	probes := func() int {
-		all, err := s.engine.List(context.Background(), map[string]string{
-			containers.LabelRole: containers.RoleProbe, containers.LabelStack: s.network,
-		})
-		s.must(err)
-		return len(all)
-	}
 	var dials sync.WaitGroup
 	for range 4 {
 		dials.Go(func() { s.roundTrip("echo:7000", "side by side") })
 	}
 	dials.Wait()
-	if n := probes(); n != 1 {
+	if n := s.probes(); n != 1 {
 		t.Errorf("%d probes after four dials, want 1", n)
 	}
 	// One that is gone is made anew.
@@ -253,7 +262,7 @@ func TestProbeIsOnePerNetworkAndGoesWithIt(t *testing.T) {
 	s.must(s.engine.Destroy(t.Context(), id))
 	s.roundTrip("echo:7000", "again")
 	s.must(s.engine.removeOwnProbes(t.Context()))
-	if n := probes(); n != 0 {
+	if n := s.probes(); n != 0 {
 		t.Errorf("%d probes after the engine was closed, want 0", n)
 	}
 }

@@ -218,7 +218,7 @@ func TestWaitGoesOnOverALostConnection(t *testing.T) {
 	needActor(t)
 	socket := newCutter(t)
 	s := newStack(t)
-	through := openEngine(t, Options{Endpoint: "unix://" + socket.path})
+	through := openEngine(t, Options{Endpoint: socket.address})
 	spec := s.spec("a", "print ready then forever")
 	s.create(spec)
 	s.must(s.Start(s.Context(), spec.Name))

@@ -84,9 +84,11 @@ func openEngine(t *testing.T, options Options) *Engine {
 	return engine
 }
 
-// cutter is a socket in front of the engine's that can go away and come back.
+// cutter is an address in front of the engine's socket that can go away and come back.
 type cutter struct {
-	path, far string
+	address string // unix:///PATH or tcp://HOST:PORT
+	far     string // the path of the engine's own socket
+	listen  func() (net.Listener, error)
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -94,30 +96,46 @@ type cutter struct {
 	serving  sync.WaitGroup
 }
 
-func newCutter(t *testing.T) *cutter {
+// socketOfEngine is the path of the socket of the engine at hand.
+func socketOfEngine(t *testing.T) string {
 	t.Helper()
+	needActor(t)
 	engine, err := Open(t.Context(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	far := engine.endpoint.SocketPath()
+	path := engine.endpoint.SocketPath()
 	_ = engine.Close()
-	if far == "" {
+	if path == "" {
 		t.Fatalf("the engine at %s is not behind a socket", engine.endpoint.Display())
 	}
+	return path
+}
+
+// newCutter is a cutter behind a socket.
+func newCutter(t *testing.T) *cutter {
+	t.Helper()
+	far := socketOfEngine(t)
 	// Not t.TempDir: a socket's path has at most 108 bytes.
 	folder, err := os.MkdirTemp("", "cut")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{path: filepath.Join(folder, "s"), far: far, conns: map[net.Conn]bool{}}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	path := filepath.Join(folder, "s")
+	c := &cutter{address: "unix://" + path, far: far, listen: func() (net.Listener, error) { return net.Listen("unix", path) }}
+	c.begin(t)
+	return c
+}
+
+// begin serves until the test ends.
+func (c *cutter) begin(t *testing.T) {
+	c.conns = map[net.Conn]bool{}
 	c.restore()
 	t.Cleanup(func() {
 		c.sever()
 		c.serving.Wait()
-		_ = os.RemoveAll(folder)
 	})
-	return c
 }
 
 func (c *cutter) restore() {
@@ -126,7 +144,7 @@ func (c *cutter) restore() {
 	if c.listener != nil {
 		return
 	}
-	listener, err := net.Listen("unix", c.path)
+	listener, err := c.listen()
 	if err != nil {
 		panic(err)
 	}
@@ -168,6 +186,9 @@ func (c *cutter) drop() {
 
 func (c *cutter) serve(near net.Conn) {
 	defer near.Close()
+	if !shakeHands(near) {
+		return
+	}
 	far, err := net.Dial("unix", c.far)
 	if err != nil {
 		return
@@ -184,7 +205,7 @@ func (c *cutter) serve(near net.Conn) {
 	for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
 		ways.Go(func() {
 			_, _ = io.Copy(way[0], way[1])
-			_ = way[0].(*net.UnixConn).CloseWrite()
+			_ = way[0].(interface{ CloseWrite() error }).CloseWrite()
 		})
 	}
 	ways.Wait()

@@ -33,7 +33,9 @@ func (c Candidate) explain(ctx context.Context, err error) error {
 		hint = "nothing listens there: is the daemon running (systemctl start docker)?"
 	case errors.As(err, &invalid), errors.As(err, &authority):
 		hint = "its certificate is not trusted: check DOCKER_CERT_PATH, or the context's TLS files"
-	case strings.Contains(err.Error(), "TLS-enabled daemon without TLS"):
+	case refusesClient(err):
+		hint = "it wants a certificate of yours that its authority signed: check cert.pem and key.pem in DOCKER_CERT_PATH, or the context's TLS files"
+	case strings.Contains(err.Error(), "TLS-enabled daemon without TLS"), strings.Contains(err.Error(), "HTTP request to an HTTPS server"):
 		hint = "it wants TLS: set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH"
 	case errors.Is(err, exec.ErrNotFound):
 		hint = "an ssh:// address needs the ssh command here"
@@ -45,6 +47,18 @@ func (c Candidate) explain(ctx context.Context, err error) error {
 		hint = "is the daemon running?"
 	}
 	return fmt.Errorf("%s (%s): %w: %s", where, c.From, err, hint)
+}
+
+// refusesClient tells the alerts with which a server says that it has no use
+// for the client's certificate, or misses one.
+func refusesClient(err error) bool {
+	text := err.Error()
+	for _, alert := range []string{"certificate required", "bad certificate", "unknown certificate authority"} {
+		if strings.Contains(text, "remote error: tls: "+alert) {
+			return true
+		}
+	}
+	return false
 }
 
 func isTimeout(err error) bool {
