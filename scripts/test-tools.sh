@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Brings what the tests use besides Go and an engine: PostgreSQL's server, a
-# browser with the mermaid package, shellcheck. Where it cannot, it says which
-# tests will be skipped; those tests say so themselves.
+# Brings what the tests use besides Go and an engine: PostgreSQL's server, an
+# ssh server, a browser with the mermaid package, shellcheck. Where it cannot, it
+# says which tests will be skipped; those tests say so themselves.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,11 +16,17 @@ packages=()
 missing '/usr/lib/postgresql/*/bin/initdb' && packages+=(postgresql)
 missing chromium && packages+=(chromium)
 missing shellcheck && packages+=(shellcheck)
+missing /usr/sbin/sshd && packages+=(openssh-server)
 
 if ((${#packages[@]})); then
   if command -v apt-get >/dev/null && ((EUID == 0)); then
     echo "test-tools: installing ${packages[*]}"
     export DEBIAN_FRONTEND=noninteractive
+    if missing /usr/sbin/sshd; then
+      # The test starts an sshd of its own; this file, Debian's, keeps the
+      # package from opening the machine to the network.
+      mkdir -p /etc/ssh && touch /etc/ssh/sshd_not_to_be_run
+    fi
     { apt-get update && apt-get install --yes --no-install-recommends "${packages[@]}"; } >/tmp/stagehand-test-tools.log 2>&1 ||
       { tail -n 20 /tmp/stagehand-test-tools.log >&2; echo "test-tools: could not install ${packages[*]}; tests that need them are skipped" >&2; }
   else
