@@ -122,6 +122,16 @@ type Copier interface {
 	CopyOut(ctx context.Context, name, path string) ([]byte, error)
 }
 
+// Walker is what an engine also is when it can read all that is in a folder of
+// a container, running or not, started or not.
+type Walker interface {
+	// Walk tells each file below the folder that is not itself a folder, in any
+	// order: its path relative to the folder and its content (of a symbolic
+	// link, where it leads), to be read before tell returns. ErrNotFound when
+	// container or folder is not there; tell's error ends it and is returned.
+	Walk(ctx context.Context, name, folder string, tell func(path string, content io.Reader) error) error
+}
+
 // Info is what an engine says of itself.
 type Info struct {
 	// Kind is docker, podman, memory, ...

@@ -278,3 +278,32 @@ func TestPlanOrder(t *testing.T) {
 func hasSteps(p *plan.Plan, name string) bool {
 	return slices.ContainsFunc(p.Stages, func(s *plan.Stage) bool { return s.Name == name && len(s.Steps) > 0 })
 }
+
+// TestSweep: what a run that died between record and removal has left is
+// removed, what is kept on purpose or alive is not.
+func TestSweep(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		status containers.Status
+		keep   stages.Keep
+		want   bool
+	}{
+		{"ended", containers.Status{State: containers.StateExited}, stages.Keep{}, true},
+		{"made and never started", containers.Status{State: containers.StateCreated}, stages.Keep{}, true},
+		{"kept on failure, and it did not fail", containers.Status{State: containers.StateExited}, stages.Keep{Policy: "on_failure"}, true},
+		{"alive", containers.Status{State: containers.StateRunning}, stages.Keep{}, false},
+		{"kept", containers.Status{State: containers.StateExited}, stages.Keep{Policy: "always"}, false},
+		{"kept for a while", containers.Status{State: containers.StateExited}, stages.Keep{For: time.Hour}, false},
+	} {
+		stack := load(t, "testdata/graph.yaml")
+		facts := finished(stack)
+		for i := range stack.Stages {
+			stack.Stages[i].Keep = test.keep
+		}
+		test.status.Name = "graph-load-1"
+		facts.Containers["graph-load-1"] = test.status
+		if got := len(plan.Make(stack, facts, now).Sweep) == 1; got != test.want {
+			t.Errorf("%s: swept %v", test.name, got)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -298,13 +297,22 @@ func (m *maker) handedOver() {
 	}
 }
 
-// sweep finds kept helpers whose time is over.
+// sweep finds kept helpers whose time is over, and those that are recorded as
+// done but were not removed: the run that recorded them died right then.
 func (m *maker) sweep(now time.Time) {
+	for _, step := range m.plan.Steps {
+		status, there := m.facts.Containers[step.Container]
+		keep := m.stages[step.Stage].source.Keep
+		if there && step.Helper() && step.Action == Skip && !status.Running() && keep.For == 0 && keep.Policy != "always" {
+			m.plan.Sweep = append(m.plan.Sweep, step.Container)
+		}
+	}
 	for name, status := range m.facts.Containers {
 		keep, err := time.ParseDuration(status.Labels[containers.LabelKeep])
 		if err == nil && status.Ended() && now.After(status.Finished.Add(keep)) {
 			m.plan.Sweep = append(m.plan.Sweep, name)
 		}
 	}
-	slices.SortFunc(m.plan.Sweep, cmp.Compare)
+	slices.Sort(m.plan.Sweep)
+	m.plan.Sweep = slices.Compact(m.plan.Sweep)
 }

@@ -73,7 +73,8 @@ type Plan struct {
 	Steps []*Step `json:"steps"`
 	// Stages in the order of the file.
 	Stages []*Stage `json:"stages"`
-	// Sweep are containers to remove first: kept helpers whose time is over.
+	// Sweep are containers to remove first: kept helpers whose time is over, and
+	// recorded ones that were not removed.
 	Sweep []string `json:"sweep,omitempty"`
 }
 

@@ -42,7 +42,7 @@ func (p *Plan) String() string {
 		}
 	}
 	for _, name := range p.Sweep {
-		fmt.Fprintf(&b, "\nremove first: %s, kept long enough\n", name)
+		fmt.Fprintf(&b, "\nremove first: %s, ended and recorded\n", name)
 	}
 	return b.String()
 }

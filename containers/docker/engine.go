@@ -60,6 +60,7 @@ var (
 	_ containers.Engine = (*Engine)(nil)
 	_ containers.Execer = (*Engine)(nil)
 	_ containers.Copier = (*Engine)(nil)
+	_ containers.Walker = (*Engine)(nil)
 )
 
 // Open connects to the engine that options name. ErrUnavailable, saying what

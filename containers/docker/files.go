@@ -9,6 +9,7 @@ import (
 	"io"
 	"path"
 	"slices"
+	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -129,4 +130,35 @@ func unpack(body io.Reader) ([]byte, error) {
 		return nil, invalid("%s is not a regular file", header.Name)
 	}
 	return io.ReadAll(reader)
+}
+
+// Walk implements containers.Walker.
+func (e *Engine) Walk(ctx context.Context, name, folder string, tell func(string, io.Reader) error) (err error) {
+	body, _, err := e.api.CopyFromContainer(ctx, name, folder)
+	if err != nil {
+		return failed(ctx, err, "read %s of container %s", folder, name)
+	}
+	defer func() { err = errors.Join(err, body.Close()) }()
+	reader := tar.NewReader(body)
+	for {
+		header, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return failed(ctx, err, "read %s of container %s", folder, name)
+		}
+		// Paths in the archive begin with the folder's own name.
+		_, inside, below := strings.Cut(path.Clean(header.Name), "/")
+		content := io.Reader(reader)
+		switch {
+		case header.Typeflag == tar.TypeDir || !below:
+			continue
+		case header.Typeflag != tar.TypeReg:
+			content = strings.NewReader(header.Linkname)
+		}
+		if err := tell(inside, content); err != nil {
+			return err
+		}
+	}
 }

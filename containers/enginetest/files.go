@@ -2,7 +2,9 @@ package enginetest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ var fileCases = []Case{
 	{"files are there when the program starts, with mode and owner", filesAtStart},
 	{"files can be put into a volume", filesInVolume},
 	{"files go in and come out at any time", copier},
+	{"a volume can be walked through from a container that never ran", walks},
 	{"exec returns exit code and output", execs},
 	{"volumes keep their data and time of creation over containers", volumesKeep},
 	{"a volume in use is not removed", volumeInUse},
@@ -109,6 +112,37 @@ func execs(t *testing.T, h Harness) {
 	s.is("Exec in an ended container", err, containers.ErrConflict)
 	_, err = x.Exec(s.ctx, s.named("nothing"), []string{"/actor", "exit", "0"}, nil)
 	s.is("Exec in a missing container", err, containers.ErrNotFound)
+}
+
+func walks(t *testing.T, h Harness) {
+	s := newStage(t, h)
+	w, ok := h.Engine.(containers.Walker)
+	if !ok {
+		t.Skip("the engine cannot walk through folders")
+	}
+	mount := func(readOnly bool) func(*containers.Spec) {
+		return func(c *containers.Spec) {
+			c.Mounts = []containers.Mount{{Kind: containers.MountVolume, Source: s.volume("v").Name, Target: "/data", ReadOnly: readOnly, NoCopy: readOnly}}
+		}
+	}
+	s.finish(s.spec("writer", "write /data/a 1 then append /data/b/c 22", mount(false), func(c *containers.Spec) {
+		c.Files = []containers.File{{Path: "/data/b/c", Mode: 0o644}, {Path: "/data/empty", Mode: 0o644}}
+	}))
+	looker := s.spec("looker", "exit 9", mount(true))
+	_, err := h.Engine.Create(s.ctx, looker)
+	s.must(err)
+	found := map[string]string{}
+	s.must(w.Walk(s.ctx, looker.Name, "/data", func(path string, content io.Reader) error {
+		text, err := io.ReadAll(content)
+		found[path] = string(text)
+		return err
+	}))
+	equal(s, "files", fmt.Sprint(found), fmt.Sprint(map[string]string{"a": "1\n", "b/c": "22\n", "empty": ""}))
+	stop := fmt.Errorf("enough")
+	err = w.Walk(s.ctx, looker.Name, "/data", func(string, io.Reader) error { return stop })
+	equal(s, "error of tell", errors.Is(err, stop), true)
+	s.is("Walk where nothing is", w.Walk(s.ctx, looker.Name, "/nowhere", nil), containers.ErrNotFound)
+	s.is("Walk of no container", w.Walk(s.ctx, s.named("nothing"), "/data", nil), containers.ErrNotFound)
 }
 
 func volumesKeep(t *testing.T, h Harness) {

@@ -1,8 +1,10 @@
 package memory
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -63,4 +65,29 @@ func (e *Engine) CopyOut(ctx context.Context, name, file string) ([]byte, error)
 		return nil, fmt.Errorf("%s: %w: %w", name, containers.ErrNotFound, err)
 	}
 	return content, nil
+}
+
+// Walk tells each file below a folder, by path.
+func (e *Engine) Walk(ctx context.Context, name, folder string, tell func(string, io.Reader) error) error {
+	if err := e.enter(ctx, "Walk"); err != nil {
+		return err
+	}
+	c, err := e.lookup(name)
+	var found []containers.File
+	if err == nil {
+		t, inside, _ := c.find(folder)
+		if found, err = t.All(inside); err != nil {
+			err = fmt.Errorf("%s: %w: %w", name, containers.ErrNotFound, err)
+		}
+	}
+	e.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	for _, file := range found {
+		if err := tell(file.Path, bytes.NewReader(file.Content)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -73,6 +73,7 @@ var (
 	_ containers.Engine = (*Engine)(nil)
 	_ containers.Execer = (*Engine)(nil)
 	_ containers.Copier = (*Engine)(nil)
+	_ containers.Walker = (*Engine)(nil)
 )
 
 type image struct {

@@ -112,6 +112,24 @@ func (t *Tree) Stat(name string) (program.FileInfo, error) {
 	return program.FileInfo{Mode: n.mode & 0o777, UID: n.uid, GID: n.gid, Size: int64(len(n.content)), Folder: n.folder}, nil
 }
 
+// All returns the files at any depth below a folder, sorted, with paths that
+// are relative to it.
+func (t *Tree) All(folder string) ([]containers.File, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := t.nodes[folder]; n == nil || !n.folder {
+		return nil, problem("open", folder, fs.ErrNotExist)
+	}
+	var found []containers.File
+	for _, key := range slices.Sorted(maps.Keys(t.nodes)) {
+		inside, below := strings.CutPrefix(key, strings.TrimSuffix(folder, "/")+"/")
+		if n := t.nodes[key]; below && !n.folder {
+			found = append(found, containers.File{Path: inside, Content: slices.Clone(n.content), Mode: n.mode, UID: n.uid, GID: n.gid})
+		}
+	}
+	return found, nil
+}
+
 // below returns the names of what is directly in the folder, sorted.
 func (t *Tree) below(name string) []string {
 	var names []string
