@@ -37,6 +37,7 @@ func bench(t *testing.T) (raw *memory.Engine, guarded containers.Engine) {
 	if err := guarded.Start(t.Context(), "c"); err != nil {
 		t.Fatal(err)
 	}
+	synctest.Wait() // it waits for its signal by now
 	t.Cleanup(raw.Halt)
 	return raw, guarded
 }
