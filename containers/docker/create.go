@@ -11,6 +11,10 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/backoff"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/look"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/translate"
 )
 
 // namePatience is how long a name may be taken by a container that cannot be
@@ -21,7 +25,7 @@ const namePatience = 30 * time.Second
 // Create implements containers.Engine. In the common case, a free name, it
 // takes one creating call and one look; only a conflict makes it search.
 func (e *Engine) Create(ctx context.Context, spec containers.Spec) (containers.Status, error) {
-	c, err := convert(spec, e.api.ClientVersion())
+	c, err := translate.Spec(spec, e.api.ClientVersion())
 	if err != nil {
 		return containers.Status{}, err
 	}
@@ -32,30 +36,30 @@ func (e *Engine) Create(ctx context.Context, spec containers.Spec) (containers.S
 		}
 	}
 	if kind, err := e.engineKind(ctx); err != nil {
-		return containers.Status{}, failed(ctx, err, "create container %s", spec.Name)
+		return containers.Status{}, failure.Of(ctx, err, "create container %s", spec.Name)
 	} else if kind == kindPodman {
-		c.config.Labels[labelImage] = spec.Image
+		c.Config.Labels[translate.LabelImage] = spec.Image
 	}
 	began := time.Now()
-	for pause := (backoff{}); ; {
-		made, err := e.api.ContainerCreate(ctx, c.config, c.host, c.networking, c.platform, spec.Name)
+	for pause := (backoff.Backoff{}); ; {
+		made, err := e.api.ContainerCreate(ctx, c.Config, c.Host, c.Networking, c.Platform, spec.Name)
 		if err == nil {
 			return e.finish(ctx, made.ID, spec, c)
 		}
 		if !nameTaken(err) {
-			return containers.Status{}, failed(ctx, err, "create container %s", spec.Name)
+			return containers.Status{}, failure.Of(ctx, err, "create container %s", spec.Name)
 		}
-		found, inspectErr := e.inspect(ctx, spec.Name)
+		found, inspectErr := look.Container(ctx, e.api, spec.Name)
 		switch {
 		case inspectErr == nil:
 			return e.adopt(ctx, found, spec, c)
 		case !errors.Is(inspectErr, containers.ErrNotFound):
 			return containers.Status{}, inspectErr
 		case time.Since(began) > namePatience:
-			return containers.Status{}, failed(ctx, err, "create container %s", spec.Name)
+			return containers.Status{}, failure.Of(ctx, err, "create container %s", spec.Name)
 		}
-		if err := pause.wait(ctx); err != nil {
-			return containers.Status{}, failed(ctx, err, "create container %s", spec.Name)
+		if err := pause.Wait(ctx); err != nil {
+			return containers.Status{}, failure.Of(ctx, err, "create container %s", spec.Name)
 		}
 	}
 }
@@ -68,25 +72,25 @@ func nameTaken(err error) bool {
 		(cerrdefs.IsConflict(err) || cerrdefs.IsInternal(err))
 }
 
-func (e *Engine) keepEntrypoint(ctx context.Context, c *creation, spec containers.Spec) error {
+func (e *Engine) keepEntrypoint(ctx context.Context, c *translate.Creation, spec containers.Spec) error {
 	image, err := e.api.ImageInspect(ctx, spec.Image)
 	if err != nil {
 		if cerrdefs.IsNotFound(err) {
-			return &fault{what: "create container " + spec.Name, kind: containers.ErrImage, cause: err}
+			return failure.New(containers.ErrImage, err, "create container %s", spec.Name)
 		}
-		return failed(ctx, err, "image %s", spec.Image)
+		return failure.Of(ctx, err, "image %s", spec.Image)
 	}
 	if image.Config != nil {
-		c.config.Entrypoint = image.Config.Entrypoint
+		c.Config.Entrypoint = image.Config.Entrypoint
 	}
 	return nil
 }
 
 // adopt returns the container that holds the name already if it is spec's,
 // and finishes it if a Create before broke off.
-func (e *Engine) adopt(ctx context.Context, found container.InspectResponse, spec containers.Spec, c creation) (containers.Status, error) {
-	status := statusOf(found)
-	if want, has := c.config.Labels[containers.LabelSpec], status.Labels[containers.LabelSpec]; has != want {
+func (e *Engine) adopt(ctx context.Context, found container.InspectResponse, spec containers.Spec, c translate.Creation) (containers.Status, error) {
+	status := translate.Status(found)
+	if want, has := c.Config.Labels[containers.LabelSpec], status.Labels[containers.LabelSpec]; has != want {
 		what := "was not made by stagehand"
 		if has != "" {
 			what = "was made for another spec"
@@ -98,7 +102,7 @@ func (e *Engine) adopt(ctx context.Context, found container.InspectResponse, spe
 		return status, nil // it was started, so its files and networks are whole
 	}
 	var missing []containers.Attachment
-	for _, attachment := range c.later {
+	for _, attachment := range c.Later {
 		if _, connected := status.Networks[attachment.Network]; !connected {
 			missing = append(missing, attachment)
 		}
@@ -106,17 +110,17 @@ func (e *Engine) adopt(ctx context.Context, found container.InspectResponse, spe
 	if len(missing) == 0 && len(spec.Files) == 0 {
 		return status, nil
 	}
-	c.later = missing
+	c.Later = missing
 	return e.finish(ctx, found.ID, spec, c)
 }
 
 // finish does what must happen between creation and start. All of it may be
 // done again: a container that was never started gets the same files anew.
-func (e *Engine) finish(ctx context.Context, id string, spec containers.Spec, c creation) (containers.Status, error) {
-	for _, attachment := range c.later {
-		settings := convertAttachment(attachment, e.api.ClientVersion())
+func (e *Engine) finish(ctx context.Context, id string, spec containers.Spec, c translate.Creation) (containers.Status, error) {
+	for _, attachment := range c.Later {
+		settings := translate.Attachment(attachment, e.api.ClientVersion())
 		if err := e.api.NetworkConnect(ctx, attachment.Network, id, settings); err != nil {
-			return containers.Status{}, failed(ctx, err, "connect container %s to network %s", spec.Name, attachment.Network)
+			return containers.Status{}, failure.Of(ctx, err, "connect container %s to network %s", spec.Name, attachment.Network)
 		}
 	}
 	if len(spec.Files) > 0 {
@@ -124,9 +128,9 @@ func (e *Engine) finish(ctx context.Context, id string, spec containers.Spec, c 
 			return containers.Status{}, err
 		}
 	}
-	made, err := e.inspect(ctx, id)
+	made, err := look.Container(ctx, e.api, id)
 	if err != nil {
 		return containers.Status{}, err
 	}
-	return statusOf(made), nil
+	return translate.Status(made), nil
 }

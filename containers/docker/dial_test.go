@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/backoff"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/probeimage"
 )
 
 // buildProbe builds a program of nothing but the probe, once in this process.
@@ -109,12 +111,12 @@ func (s *dialStack) dial(address string) net.Conn {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), 30*time.Second)
 	defer cancel()
-	for pause := (backoff{}); ; {
+	for pause := (backoff.Backoff{}); ; {
 		conn, err := s.engine.Dial(ctx, s.network, address)
 		if err == nil {
 			return conn
 		}
-		if !errors.Is(err, containers.ErrUnreachable) || pause.wait(ctx) != nil {
+		if !errors.Is(err, containers.ErrUnreachable) || pause.Wait(ctx) != nil {
 			s.Fatal(err)
 		}
 	}
@@ -253,15 +255,11 @@ func TestProbeIsOnePerNetworkAndGoesWithIt(t *testing.T) {
 		t.Errorf("%d probes after four dials, want 1", n)
 	}
 	// One that is gone is made anew.
-	s.engine.probes.mu.Lock()
-	var id string
-	for _, entry := range s.engine.probes.byNetwork {
-		id = entry.id
-	}
-	s.engine.probes.mu.Unlock()
-	s.must(s.engine.Destroy(t.Context(), id))
+	all, err := s.engine.List(t.Context(), map[string]string{containers.LabelRole: containers.RoleProbe, containers.LabelStack: s.network})
+	s.must(err)
+	s.must(s.engine.Destroy(t.Context(), all[0].ID))
 	s.roundTrip("echo:7000", "again")
-	s.must(s.engine.removeOwnProbes(t.Context()))
+	s.must(s.engine.dialer.Close(t.Context()))
 	if n := s.probes(); n != 0 {
 		t.Errorf("%d probes after the engine was closed, want 0", n)
 	}
@@ -280,7 +278,7 @@ func TestProbeBinaryThatCannotRunSaysWhatToDo(t *testing.T) {
 		}
 	})
 	_, err := engine.Dial(ctx, name, "x:1")
-	if err == nil || errors.Is(err, containers.ErrUnreachable) || !strings.Contains(err.Error(), envProbeBinary) {
-		t.Errorf("got %v, want an error that is not ErrUnreachable and names %s", err, envProbeBinary)
+	if err == nil || errors.Is(err, containers.ErrUnreachable) || !strings.Contains(err.Error(), probeimage.Variable) {
+		t.Errorf("got %v, want an error that is not ErrUnreachable and names %s", err, probeimage.Variable)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -17,7 +19,11 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/dial"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/endpoint"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/logs"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/wait"
 )
 
 // Options say which engine and how to reach what runs on it. The zero value
@@ -47,9 +53,7 @@ type Engine struct {
 	endpoint endpoint.Candidate
 
 	creating sync.Mutex // held while a network is made
-	names    nameCache
-	bridges  bridgeCache
-	probes   probes
+	dialer   *dial.Dialer
 
 	mu      sync.Mutex
 	kind    string // kindDocker or kindPodman; empty while unknown
@@ -74,7 +78,7 @@ func Open(ctx context.Context, options Options) (*Engine, error) {
 	for _, candidate := range candidates {
 		api, err := connect(ctx, candidate, options.ConnectTimeout)
 		if err == nil {
-			return &Engine{api: api, options: options, endpoint: candidate}, nil
+			return newEngine(api, options, candidate), nil
 		}
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("%s: %w", candidate.Display(), ctx.Err())
@@ -82,6 +86,15 @@ func Open(ctx context.Context, options Options) (*Engine, error) {
 		tried = append(tried, err)
 	}
 	return nil, fmt.Errorf("%w: %w", containers.ErrUnavailable, errors.Join(tried...))
+}
+
+func newEngine(api *client.Client, options Options, at endpoint.Candidate) *Engine {
+	e := &Engine{api: api, options: options, endpoint: at}
+	e.dialer = dial.New(dial.Options{
+		API: api, Local: at.SocketPath() != "", Force: options.ForceProbe, ProbeBinary: options.ProbeBinary,
+		Arch: e.arch, Destroy: e.Destroy,
+	})
+	return e
 }
 
 func connect(ctx context.Context, candidate endpoint.Candidate, limit time.Duration) (*client.Client, error) {
@@ -106,11 +119,11 @@ func (e *Engine) Info(ctx context.Context) (containers.Info, error) {
 	defer cancel()
 	kind, err := e.engineKind(limited)
 	if err != nil {
-		return containers.Info{}, failed(ctx, err, "engine at %s", e.endpoint.Display())
+		return containers.Info{}, failure.Of(ctx, err, "engine at %s", e.endpoint.Display())
 	}
 	info, err := e.api.Info(limited)
 	if err != nil {
-		return containers.Info{}, failed(ctx, err, "engine at %s", e.endpoint.Display())
+		return containers.Info{}, failure.Of(ctx, err, "engine at %s", e.endpoint.Display())
 	}
 	id := info.ID
 	if kind == kindPodman || id == "" {
@@ -175,6 +188,28 @@ func (e *Engine) engineKind(ctx context.Context) (string, error) {
 	return kind, nil
 }
 
+// Dial implements containers.Engine: see package dial.
+func (e *Engine) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return e.dialer.Dial(ctx, network, address)
+}
+
+// Logs implements containers.Engine: see package logs.
+func (e *Engine) Logs(ctx context.Context, name string, opts containers.LogOptions) (io.ReadCloser, error) {
+	return logs.Open(ctx, e.api, name, opts)
+}
+
+// Wait implements containers.Engine: see package wait.
+func (e *Engine) Wait(ctx context.Context, name string) (containers.Status, error) {
+	kind, err := e.engineKind(ctx)
+	if err != nil {
+		return containers.Status{}, failure.Of(ctx, err, "wait for container %s", name)
+	}
+	if kind == kindPodman {
+		return wait.Poll(ctx, e.api, name)
+	}
+	return wait.End(ctx, e.api, name)
+}
+
 // architecture turns a machine's name, as uname says it, into Go's.
 func architecture(machine string) string {
 	return cmp.Or(map[string]string{
@@ -190,5 +225,5 @@ const closeLimit = 15 * time.Second
 func (e *Engine) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
 	defer cancel()
-	return errors.Join(e.removeOwnProbes(ctx), e.api.Close())
+	return errors.Join(e.dialer.Close(ctx), e.api.Close())
 }

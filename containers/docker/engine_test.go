@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/translate"
 )
 
 // stack makes containers of one test and removes them after it.
@@ -109,9 +110,9 @@ func TestHalfMadeContainerIsFinished(t *testing.T) {
 		spec.Networks = append(spec.Networks, containers.Attachment{Network: name})
 	}
 	// What a Create leaves that died after its first call.
-	c, err := convert(spec, s.api.ClientVersion())
+	c, err := translate.Spec(spec, s.api.ClientVersion())
 	s.must(err)
-	_, err = s.api.ContainerCreate(s.Context(), c.config, c.host, c.networking, c.platform, spec.Name)
+	_, err = s.api.ContainerCreate(s.Context(), c.Config, c.Host, c.Networking, c.Platform, spec.Name)
 	s.must(err)
 
 	s.create(spec)

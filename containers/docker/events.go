@@ -2,25 +2,24 @@ package docker
 
 import (
 	"context"
-	"maps"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/events"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/translate"
 )
 
 // Events implements containers.Engine.
 func (e *Engine) Events(ctx context.Context, labels map[string]string, ready func(), handle func(containers.Event)) error {
 	kind, err := e.engineKind(ctx)
 	if err != nil {
-		return failed(ctx, err, "events")
+		return failure.Of(ctx, err, "events")
 	}
 	since, err := e.clock(ctx)
 	if err != nil {
-		return failed(ctx, err, "events")
+		return failure.Of(ctx, err, "events")
 	}
 	filter := labelFilter(labels)
 	filter.Add("type", string(events.ContainerEventType))
@@ -40,7 +39,7 @@ func (e *Engine) Events(ctx context.Context, labels map[string]string, ready fun
 	})
 	select {
 	case err := <-broken:
-		return failed(ctx, err, "events")
+		return failure.Of(ctx, err, "events")
 	default:
 	}
 	if ready != nil {
@@ -49,14 +48,14 @@ func (e *Engine) Events(ctx context.Context, labels map[string]string, ready fun
 	for {
 		select {
 		case message := <-stream:
-			if event, ours := eventOf(message); ours {
+			if event, ours := translate.Event(message); ours {
 				handle(event)
 			}
 		case err := <-broken:
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return failed(ctx, err, "events")
+			return failure.Of(ctx, err, "events")
 		}
 	}
 }
@@ -68,55 +67,9 @@ func (e *Engine) clock(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	now := parseTime(info.SystemTime)
+	now := translate.Time(info.SystemTime)
 	if now.IsZero() { // Podman may leave it out
 		return time.Now(), nil
 	}
 	return now, nil
-}
-
-// attributes of an event that are not labels of the container.
-// Source: Docker's daemon/events.go.
-var attributes = []string{"image", "name", "exitCode", "containerExitCode", "signal", "execDuration", "execID", "podId"}
-
-// eventOf translates the engine's event; ours is false for those that the
-// contract has no name for.
-func eventOf(message events.Message) (event containers.Event, ours bool) {
-	event = containers.Event{
-		Time: time.Unix(0, message.TimeNano).UTC(),
-		ID:   message.Actor.ID,
-		Name: message.Actor.Attributes["name"],
-	}
-	action, detail, _ := strings.Cut(string(message.Action), ":")
-	switch events.Action(action) {
-	case events.ActionCreate:
-		event.Kind = containers.EventCreated
-	case events.ActionStart:
-		event.Kind = containers.EventStarted
-	case events.ActionDie, "died":
-		event.Kind = containers.EventEnded
-		text := message.Actor.Attributes["exitCode"]
-		if text == "" {
-			text = message.Actor.Attributes["containerExitCode"]
-		}
-		code, err := strconv.Atoi(text)
-		if err != nil {
-			code = -1 // unknown is never success
-		}
-		event.ExitCode = code
-	case events.ActionDestroy, events.ActionRemove:
-		event.Kind = containers.EventDestroyed
-	case events.ActionOOM:
-		event.Kind = containers.EventOOM
-	case events.ActionHealthStatus:
-		event.Kind = containers.EventHealth
-		event.Health = containers.Health(strings.TrimSpace(detail))
-	default:
-		return event, false
-	}
-	event.Labels = maps.Clone(message.Actor.Attributes)
-	for _, key := range attributes {
-		delete(event.Labels, key)
-	}
-	return event, true
 }

@@ -7,22 +7,25 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
+
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/backoff"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
 )
 
 // Exec implements containers.Execer.
 func (e *Engine) Exec(ctx context.Context, name string, command []string, output io.Writer) (int, error) {
 	if len(command) == 0 {
-		return 0, invalid("exec in container %s: the command is empty", name)
+		return 0, failure.Invalid("exec in container %s: the command is empty", name)
 	}
 	made, err := e.api.ContainerExecCreate(ctx, name, container.ExecOptions{
 		Cmd: command, AttachStdout: true, AttachStderr: true,
 	})
 	if err != nil {
-		return 0, failed(ctx, err, "exec in container %s", name)
+		return 0, failure.Of(ctx, err, "exec in container %s", name)
 	}
 	attached, err := e.api.ContainerExecAttach(ctx, made.ID, container.ExecAttachOptions{})
 	if err != nil {
-		return 0, failed(ctx, err, "exec in container %s", name)
+		return 0, failure.Of(ctx, err, "exec in container %s", name)
 	}
 	closeOnce := sync.OnceFunc(attached.Close)
 	defer closeOnce()
@@ -32,20 +35,20 @@ func (e *Engine) Exec(ctx context.Context, name string, command []string, output
 	}
 	_, err = stdcopy.StdCopy(output, output, attached.Reader)
 	if err != nil {
-		return 0, failed(ctx, err, "exec in container %s", name)
+		return 0, failure.Of(ctx, err, "exec in container %s", name)
 	}
 	// The output's end comes a moment before the engine has written the exit
 	// code down; a process that closed its output lives on.
-	for pause := (backoff{}); ; {
+	for pause := (backoff.Backoff{}); ; {
 		state, err := e.api.ContainerExecInspect(ctx, made.ID)
 		if err != nil {
-			return 0, failed(ctx, err, "exec in container %s", name)
+			return 0, failure.Of(ctx, err, "exec in container %s", name)
 		}
 		if !state.Running {
 			return state.ExitCode, nil
 		}
-		if err := pause.wait(ctx); err != nil {
-			return 0, failed(ctx, err, "exec in container %s", name)
+		if err := pause.Wait(ctx); err != nil {
+			return 0, failure.Of(ctx, err, "exec in container %s", name)
 		}
 	}
 }

@@ -15,12 +15,14 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/look"
 )
 
 // CopyIn implements containers.Copier.
 func (e *Engine) CopyIn(ctx context.Context, name string, files []containers.File) error {
 	if len(files) == 0 {
-		_, err := e.inspect(ctx, name)
+		_, err := look.Container(ctx, e.api, name)
 		return err
 	}
 	return e.copyIn(ctx, name, name, files)
@@ -31,14 +33,14 @@ func (e *Engine) CopyIn(ctx context.Context, name string, files []containers.Fil
 func (e *Engine) copyIn(ctx context.Context, id, name string, files []containers.File) error {
 	folders, err := e.missingFolders(ctx, id, files)
 	if err != nil {
-		return failed(ctx, err, "copy files into container %s", name)
+		return failure.Of(ctx, err, "copy files into container %s", name)
 	}
 	archive, err := pack(folders, files)
 	if err != nil {
 		return fmt.Errorf("copy files into container %s: %w", name, err)
 	}
 	err = e.api.CopyToContainer(ctx, id, "/", bytes.NewReader(archive), container.CopyToContainerOptions{})
-	return failed(ctx, err, "copy files into container %s", name)
+	return failure.Of(ctx, err, "copy files into container %s", name)
 }
 
 // missingFolders lists the folders that the files need and that are not there,
@@ -49,7 +51,7 @@ func (e *Engine) missingFolders(ctx context.Context, id string, files []containe
 	var missing []string
 	for _, file := range files {
 		if !path.IsAbs(file.Path) || path.Clean(file.Path) != file.Path {
-			return nil, invalid("file path %q: want a clean absolute path", file.Path)
+			return nil, failure.Invalid("file path %q: want a clean absolute path", file.Path)
 		}
 		for dir := path.Dir(file.Path); ; dir = path.Dir(dir) {
 			if _, known := there[dir]; known {
@@ -109,12 +111,12 @@ func (e *Engine) CopyOut(ctx context.Context, name, file string) ([]byte, error)
 		}
 	}
 	if err != nil {
-		return nil, failed(ctx, err, "copy %s out of container %s", file, name)
+		return nil, failure.Of(ctx, err, "copy %s out of container %s", file, name)
 	}
 	content, err := unpack(body)
 	err = errors.Join(err, body.Close())
 	if err != nil {
-		return nil, failed(ctx, err, "copy %s out of container %s", file, name)
+		return nil, failure.Of(ctx, err, "copy %s out of container %s", file, name)
 	}
 	return content, nil
 }
@@ -127,7 +129,7 @@ func unpack(body io.Reader) ([]byte, error) {
 		return nil, err
 	}
 	if header.Typeflag != tar.TypeReg {
-		return nil, invalid("%s is not a regular file", header.Name)
+		return nil, failure.Invalid("%s is not a regular file", header.Name)
 	}
 	return io.ReadAll(reader)
 }
@@ -136,7 +138,7 @@ func unpack(body io.Reader) ([]byte, error) {
 func (e *Engine) Walk(ctx context.Context, name, folder string, tell func(string, io.Reader) error) (err error) {
 	body, _, err := e.api.CopyFromContainer(ctx, name, folder)
 	if err != nil {
-		return failed(ctx, err, "read %s of container %s", folder, name)
+		return failure.Of(ctx, err, "read %s of container %s", folder, name)
 	}
 	defer func() { err = errors.Join(err, body.Close()) }()
 	reader := tar.NewReader(body)
@@ -146,7 +148,7 @@ func (e *Engine) Walk(ctx context.Context, name, folder string, tell func(string
 			return nil
 		}
 		if err != nil {
-			return failed(ctx, err, "read %s of container %s", folder, name)
+			return failure.Of(ctx, err, "read %s of container %s", folder, name)
 		}
 		// Paths in the archive begin with the folder's own name.
 		_, inside, below := strings.Cut(path.Clean(header.Name), "/")

@@ -7,6 +7,8 @@ import (
 	cerrdefs "github.com/containerd/errdefs"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/probeimage"
 	"github.com/stagehand-dev/stagehand/containers/docker/lease"
 )
 
@@ -15,11 +17,11 @@ var _ containers.Leaser = (*Engine)(nil)
 // Lease implements containers.Leaser: see package lease.
 func (e *Engine) Lease(ctx context.Context, name string, holder containers.Holder) (containers.Lease, error) {
 	for attempt := 1; ; attempt++ {
-		image, err := e.ensureProbeImage(ctx)
+		image, err := probeimage.Ensure(ctx, e.api, e.options.ProbeBinary, e.arch)
 		if err != nil {
-			return nil, failed(ctx, err, "lease of %s", name)
+			return nil, failure.Of(ctx, err, "lease of %s", name)
 		}
-		taken, err := lease.Take(ctx, lease.Options{API: e.api, Image: image, Program: probeProgram, TTL: containers.LeaseTTL}, name, holder)
+		taken, err := lease.Take(ctx, lease.Options{API: e.api, Image: image, Program: probeimage.Program, TTL: containers.LeaseTTL}, name, holder)
 		var held *containers.HeldError
 		switch {
 		case err == nil:
@@ -29,18 +31,18 @@ func (e *Engine) Lease(ctx context.Context, name string, holder containers.Holde
 		case attempt == 1 && cerrdefs.IsNotFound(err):
 			continue // the image was removed since it was last seen
 		}
-		return nil, failed(ctx, err, "lease of %s", name)
+		return nil, failure.Of(ctx, err, "lease of %s", name)
 	}
 }
 
 // LeaseHolder implements containers.Leaser.
 func (e *Engine) LeaseHolder(ctx context.Context, name string) (containers.Holder, error) {
 	holder, err := lease.Holder(ctx, e.api, name)
-	return holder, failed(ctx, err, "lease of %s", name)
+	return holder, failure.Of(ctx, err, "lease of %s", name)
 }
 
 // AwaitRelease implements containers.Leaser.
 func (e *Engine) AwaitRelease(ctx context.Context, name string, token int64) ([]byte, error) {
 	note, err := lease.Await(ctx, e.api, name, token)
-	return note, failed(ctx, err, "lease of %s", name)
+	return note, failure.Of(ctx, err, "lease of %s", name)
 }

@@ -3,7 +3,6 @@ package docker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -14,33 +13,19 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/backoff"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/look"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/translate"
 )
-
-func (e *Engine) inspect(ctx context.Context, name string) (container.InspectResponse, error) {
-	if name == "" {
-		return container.InspectResponse{}, invalid("a container's name is empty")
-	}
-	found, err := e.api.ContainerInspect(ctx, name)
-	if err != nil {
-		return found, failed(ctx, err, "container %s", name)
-	}
-	if found.ContainerJSONBase == nil || found.State == nil {
-		return found, fmt.Errorf("container %s: the engine's answer has no state", name)
-	}
-	// Docker takes the first digits of an ID for a name too.
-	if strings.TrimPrefix(found.Name, "/") != name && found.ID != name {
-		return found, fmt.Errorf("container %s: %w", name, containers.ErrNotFound)
-	}
-	return found, nil
-}
 
 // Status implements containers.Engine.
 func (e *Engine) Status(ctx context.Context, name string) (containers.Status, error) {
-	found, err := e.inspect(ctx, name)
+	found, err := look.Container(ctx, e.api, name)
 	if err != nil {
 		return containers.Status{}, err
 	}
-	return statusOf(found), nil
+	return translate.Status(found), nil
 }
 
 // Start implements containers.Engine.
@@ -49,32 +34,32 @@ func (e *Engine) Start(ctx context.Context, name string) error {
 	if err != nil && strings.Contains(err.Error(), "cannot start a paused container") {
 		return nil // it runs
 	}
-	return failed(ctx, err, "start container %s", name)
+	return failure.Of(ctx, err, "start container %s", name)
 }
 
 // Stop implements containers.Engine.
 func (e *Engine) Stop(ctx context.Context, name string, grace time.Duration) (containers.Status, error) {
-	found, err := e.inspect(ctx, name)
+	found, err := look.Container(ctx, e.api, name)
 	if err != nil {
 		return containers.Status{}, err
 	}
-	if status := statusOf(found); !status.Running() {
+	if status := translate.Status(found); !status.Running() {
 		return status, nil
 	}
 	if err := e.stop(ctx, found.ID, grace); err != nil {
-		return containers.Status{}, failed(ctx, err, "stop container %s", name)
+		return containers.Status{}, failure.Of(ctx, err, "stop container %s", name)
 	}
 	// From here on the ID: the name may get another holder.
-	for pause := (backoff{}); ; {
-		found, err := e.inspect(ctx, found.ID)
+	for pause := (backoff.Backoff{}); ; {
+		found, err := look.Container(ctx, e.api, found.ID)
 		if err != nil {
 			return containers.Status{}, err
 		}
-		if status := statusOf(found); !status.Running() {
+		if status := translate.Status(found); !status.Running() {
 			return status, nil
 		}
-		if err := pause.wait(ctx); err != nil {
-			return containers.Status{}, failed(ctx, err, "stop container %s", name)
+		if err := pause.Wait(ctx); err != nil {
+			return containers.Status{}, failure.Of(ctx, err, "stop container %s", name)
 		}
 	}
 }
@@ -124,51 +109,51 @@ func (e *Engine) Destroy(ctx context.Context, name string) error {
 	limited, cancel := context.WithTimeout(ctx, removeLimit)
 	defer cancel()
 	if kind, err := e.engineKind(limited); err != nil {
-		return failed(ctx, err, "destroy container %s", name)
+		return failure.Of(ctx, err, "destroy container %s", name)
 	} else if kind == kindPodman {
 		// Podman's forced removal stops gently first, for up to the grace.
 		// What keeps this from killing shows in the removal.
 		_ = e.api.ContainerKill(limited, name, "SIGKILL")
 	}
-	for pause := (backoff{}); ; {
+	for pause := (backoff.Backoff{}); ; {
 		err := e.api.ContainerRemove(limited, name, container.RemoveOptions{Force: true, RemoveVolumes: true})
 		switch {
 		case err == nil, cerrdefs.IsNotFound(err):
 			return nil
 		case limited.Err() != nil:
-			return failed(ctx, err, "destroy container %s", name)
+			return failure.Of(ctx, err, "destroy container %s", name)
 		case strings.Contains(err.Error(), "already in progress"):
 			return e.awaitRemoval(limited, ctx, name)
-		case errors.Is(classify(err), containers.ErrUnavailable), cerrdefs.IsInvalidArgument(err):
-			return failed(ctx, err, "destroy container %s", name)
+		case errors.Is(failure.Kind(err), containers.ErrUnavailable), cerrdefs.IsInvalidArgument(err):
+			return failure.Of(ctx, err, "destroy container %s", name)
 		}
 		// Dead containers, busy mounts, a kill that was not confirmed in time:
 		// what Docker answers 500 to after it was killed hard, and repeats well.
-		if pause.wait(limited) != nil {
-			return failed(ctx, err, "destroy container %s", name)
+		if pause.Wait(limited) != nil {
+			return failure.Of(ctx, err, "destroy container %s", name)
 		}
 	}
 }
 
 // awaitRemoval waits for somebody else's removal, and takes it over when it failed.
 func (e *Engine) awaitRemoval(limited, ctx context.Context, name string) error {
-	found, err := e.inspect(limited, name)
+	found, err := look.Container(limited, e.api, name)
 	if errors.Is(err, containers.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
-		return failed(ctx, err, "destroy container %s", name)
+		return failure.Of(ctx, err, "destroy container %s", name)
 	}
-	for pause := (backoff{}); ; {
-		if err := pause.wait(limited); err != nil {
-			return failed(ctx, err, "destroy container %s: its removal, begun by others, does not end", name)
+	for pause := (backoff.Backoff{}); ; {
+		if err := pause.Wait(limited); err != nil {
+			return failure.Of(ctx, err, "destroy container %s: its removal, begun by others, does not end", name)
 		}
 		err := e.api.ContainerRemove(limited, found.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
 		if err == nil || cerrdefs.IsNotFound(err) {
 			return nil
 		}
-		if errors.Is(classify(err), containers.ErrUnavailable) {
-			return failed(ctx, err, "destroy container %s", name)
+		if errors.Is(failure.Kind(err), containers.ErrUnavailable) {
+			return failure.Of(ctx, err, "destroy container %s", name)
 		}
 	}
 }
@@ -177,7 +162,7 @@ func (e *Engine) awaitRemoval(limited, ctx context.Context, name string) error {
 func (e *Engine) List(ctx context.Context, labels map[string]string) ([]containers.Status, error) {
 	summaries, err := e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: labelFilter(labels)})
 	if err != nil {
-		return nil, failed(ctx, err, "list containers")
+		return nil, failure.Of(ctx, err, "list containers")
 	}
 	// The list lacks exit codes, times and health: each is looked at by itself.
 	statuses := make([]*containers.Status, len(summaries))
@@ -185,20 +170,20 @@ func (e *Engine) List(ctx context.Context, labels map[string]string) ([]containe
 	group.SetLimit(8)
 	for i, summary := range summaries {
 		group.Go(func() error {
-			found, err := e.inspect(limited, summary.ID)
+			found, err := look.Container(limited, e.api, summary.ID)
 			if errors.Is(err, containers.ErrNotFound) {
 				return nil // gone since
 			}
 			if err != nil {
 				return err
 			}
-			status := statusOf(found)
+			status := translate.Status(found)
 			statuses[i] = &status
 			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, failed(ctx, err, "list containers")
+		return nil, failure.Of(ctx, err, "list containers")
 	}
 	list := make([]containers.Status, 0, len(statuses))
 	for _, status := range statuses {
@@ -216,19 +201,4 @@ func labelFilter(labels map[string]string) filters.Args {
 		args.Add("label", key+"="+value)
 	}
 	return args
-}
-
-// backoff waits longer each time: 5 ms to 250 ms. Its zero value is ready.
-type backoff struct{ last time.Duration }
-
-func (b *backoff) wait(ctx context.Context) error {
-	b.last = min(max(5*time.Millisecond, b.last*2), 250*time.Millisecond)
-	timer := time.NewTimer(b.last)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

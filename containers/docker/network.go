@@ -16,22 +16,10 @@ import (
 	"github.com/docker/docker/api/types/volume"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/look"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/translate"
 )
-
-// network looks at the network of exactly that name.
-func (e *Engine) network(ctx context.Context, name string) (network.Inspect, error) {
-	if name == "" {
-		return network.Inspect{}, invalid("a network's name is empty")
-	}
-	found, err := e.api.NetworkInspect(ctx, name, network.InspectOptions{})
-	if err != nil {
-		return found, failed(ctx, err, "network %s", name)
-	}
-	if found.Name != name && found.ID != name { // Docker takes the first digits of an ID for a name too
-		return network.Inspect{}, fmt.Errorf("network %s: %w", name, containers.ErrNotFound)
-	}
-	return found, nil
-}
 
 // EnsureNetwork implements containers.Engine.
 func (e *Engine) EnsureNetwork(ctx context.Context, n containers.Network) error {
@@ -39,33 +27,33 @@ func (e *Engine) EnsureNetwork(ctx context.Context, n containers.Network) error 
 	// calls at once from here would make two networks of one name.
 	e.creating.Lock()
 	defer e.creating.Unlock()
-	_, err := e.network(ctx, n.Name)
+	_, err := look.Network(ctx, e.api, n.Name)
 	if err == nil || n.External || !errors.Is(err, containers.ErrNotFound) {
 		return err
 	}
-	_, err = e.api.NetworkCreate(ctx, n.Name, convertNetwork(n))
+	_, err = e.api.NetworkCreate(ctx, n.Name, translate.Network(n))
 	if err == nil {
 		return nil
 	}
 	// Somebody else was quicker: what counts is that it stands there.
-	if _, again := e.network(ctx, n.Name); again == nil {
+	if _, again := look.Network(ctx, e.api, n.Name); again == nil {
 		return nil
 	}
-	return failed(ctx, err, "create network %s", n.Name)
+	return failure.Of(ctx, err, "create network %s", n.Name)
 }
 
 // RemoveNetwork implements containers.Engine. Probes of ours on that network
 // go first.
 func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
 	for {
-		found, err := e.network(ctx, name)
+		found, err := look.Network(ctx, e.api, name)
 		if errors.Is(err, containers.ErrNotFound) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if err := e.removeProbes(ctx, found); err != nil {
+		if err := e.dialer.RemoveProbes(ctx, found); err != nil {
 			return err
 		}
 		if err := e.refuseInUse(ctx, found); err != nil {
@@ -73,7 +61,7 @@ func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
 		}
 		err = e.api.NetworkRemove(ctx, found.ID)
 		if err != nil && !cerrdefs.IsNotFound(err) {
-			err = failed(ctx, err, "remove network %s", name)
+			err = failure.Of(ctx, err, "remove network %s", name)
 			if !errors.Is(err, containers.ErrConflict) || !e.dropStale(ctx, found) {
 				return err
 			}
@@ -86,13 +74,13 @@ func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
 func (e *Engine) refuseInUse(ctx context.Context, n network.Inspect) error {
 	kind, err := e.engineKind(ctx)
 	if err != nil || kind != kindPodman {
-		return failed(ctx, err, "remove network %s", n.Name)
+		return failure.Of(ctx, err, "remove network %s", n.Name)
 	}
 	users, err := e.api.ContainerList(ctx, container.ListOptions{
 		All: true, Filters: filters.NewArgs(filters.Arg("network", n.Name)),
 	})
 	if err != nil {
-		return failed(ctx, err, "containers of network %s", n.Name)
+		return failure.Of(ctx, err, "containers of network %s", n.Name)
 	}
 	if len(users) > 0 {
 		return fmt.Errorf("remove network %s: %w: %d containers are on it", n.Name, containers.ErrConflict, len(users))
@@ -105,7 +93,7 @@ func (e *Engine) refuseInUse(ctx context.Context, n network.Inspect) error {
 func (e *Engine) dropStale(ctx context.Context, n network.Inspect) bool {
 	dropped := false
 	for id := range n.Containers {
-		if _, err := e.inspect(ctx, id); !errors.Is(err, containers.ErrNotFound) {
+		if _, err := look.Container(ctx, e.api, id); !errors.Is(err, containers.ErrNotFound) {
 			continue
 		}
 		if e.api.NetworkDisconnect(ctx, n.ID, id, true) == nil {
@@ -119,7 +107,7 @@ func (e *Engine) dropStale(ctx context.Context, n network.Inspect) bool {
 func (e *Engine) ListNetworks(ctx context.Context, labels map[string]string) ([]string, error) {
 	found, err := e.api.NetworkList(ctx, network.ListOptions{Filters: labelFilter(labels)})
 	if err != nil {
-		return nil, failed(ctx, err, "list networks")
+		return nil, failure.Of(ctx, err, "list networks")
 	}
 	names := make([]string, 0, len(found))
 	for _, n := range found {
@@ -132,12 +120,12 @@ func (e *Engine) ListNetworks(ctx context.Context, labels map[string]string) ([]
 // EnsureVolume implements containers.Engine.
 func (e *Engine) EnsureVolume(ctx context.Context, v containers.Volume) (containers.VolumeStatus, error) {
 	if v.Name == "" {
-		return containers.VolumeStatus{}, invalid("a volume's name is empty")
+		return containers.VolumeStatus{}, failure.Invalid("a volume's name is empty")
 	}
 	if v.External {
 		found, err := e.api.VolumeInspect(ctx, v.Name)
 		if err != nil {
-			return containers.VolumeStatus{}, failed(ctx, err, "volume %s", v.Name)
+			return containers.VolumeStatus{}, failure.Of(ctx, err, "volume %s", v.Name)
 		}
 		return volumeStatus(&found), nil
 	}
@@ -152,7 +140,7 @@ func (e *Engine) EnsureVolume(ctx context.Context, v containers.Volume) (contain
 		Name: v.Name, Driver: v.Driver, DriverOpts: v.Options, Labels: labels,
 	})
 	if err != nil {
-		return containers.VolumeStatus{}, failed(ctx, err, "create volume %s", v.Name)
+		return containers.VolumeStatus{}, failure.Of(ctx, err, "create volume %s", v.Name)
 	}
 	return volumeStatus(&made), nil
 }
@@ -161,7 +149,7 @@ func (e *Engine) EnsureVolume(ctx context.Context, v containers.Volume) (contain
 // not: Docker 20.10's own is when the volume's folder last changed, so that
 // every writer into it would seem to have made another volume.
 func volumeStatus(v *volume.Volume) containers.VolumeStatus {
-	status := containers.VolumeStatus{Name: v.Name, Created: parseTime(v.Labels[containers.LabelCreated]), Labels: maps.Clone(v.Labels)}
+	status := containers.VolumeStatus{Name: v.Name, Created: translate.Time(v.Labels[containers.LabelCreated]), Labels: maps.Clone(v.Labels)}
 	delete(status.Labels, containers.LabelCreated)
 	return status
 }
@@ -169,20 +157,20 @@ func volumeStatus(v *volume.Volume) containers.VolumeStatus {
 // RemoveVolume implements containers.Engine.
 func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
 	if name == "" {
-		return invalid("a volume's name is empty")
+		return failure.Invalid("a volume's name is empty")
 	}
 	err := e.api.VolumeRemove(ctx, name, false)
 	if cerrdefs.IsNotFound(err) {
 		return nil
 	}
-	return failed(ctx, err, "remove volume %s", name)
+	return failure.Of(ctx, err, "remove volume %s", name)
 }
 
 // ListVolumes implements containers.Engine.
 func (e *Engine) ListVolumes(ctx context.Context, labels map[string]string) ([]containers.VolumeStatus, error) {
 	found, err := e.api.VolumeList(ctx, volume.ListOptions{Filters: labelFilter(labels)})
 	if err != nil {
-		return nil, failed(ctx, err, "list volumes")
+		return nil, failure.Of(ctx, err, "list volumes")
 	}
 	statuses := make([]containers.VolumeStatus, 0, len(found.Volumes))
 	for _, v := range found.Volumes {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/backoff"
 )
 
 // sshHost is a real sshd on a port of 127.0.0.1, with host key and user key
@@ -165,7 +166,7 @@ func (h *sshHost) awaitLogin() {
 	h.Helper()
 	ctx, cancel := context.WithTimeout(h.Context(), 30*time.Second)
 	defer cancel()
-	for pause := (backoff{}); ; {
+	for pause := (backoff.Backoff{}); ; {
 		output, err := exec.CommandContext(ctx, h.path("bin/ssh"), h.address, "true").CombinedOutput()
 		if err == nil {
 			return
@@ -173,7 +174,7 @@ func (h *sshHost) awaitLogin() {
 		if strings.Contains(h.said.String(), "account is locked") {
 			h.Skip("this user's account is locked (passwd -S), so sshd lets nobody in: an engine over ssh is not tested")
 		}
-		if pause.wait(ctx) != nil {
+		if pause.Wait(ctx) != nil {
 			h.Fatalf("%v: %s", err, output)
 		}
 	}
@@ -193,8 +194,8 @@ func (h *sshHost) allEnd() {
 		if err != nil {
 			h.Fatal(err)
 		}
-		for pause := (backoff{}); syscall.Kill(pid, 0) == nil; {
-			if pause.wait(ctx) != nil {
+		for pause := (backoff.Backoff{}); syscall.Kill(pid, 0) == nil; {
+			if pause.Wait(ctx) != nil {
 				h.Errorf("ssh with process %d lives on after the engine was closed", pid)
 				break
 			}

@@ -1,4 +1,5 @@
-package docker
+// Package logs reads the log of a container, through all its runs.
+package logs
 
 import (
 	"bytes"
@@ -12,21 +13,26 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/backoff"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/look"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/translate"
 )
 
-// Logs implements containers.Engine.
-func (e *Engine) Logs(ctx context.Context, name string, opts containers.LogOptions) (io.ReadCloser, error) {
-	found, err := e.inspect(ctx, name)
+// Open is what containers.Engine says of Logs.
+func Open(ctx context.Context, api *client.Client, name string, opts containers.LogOptions) (io.ReadCloser, error) {
+	found, err := look.Container(ctx, api, name)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	reader, writer := io.Pipe()
 	f := &follower{
-		engine: e, id: found.ID, name: name, opts: opts, started: parseTime(found.State.StartedAt),
+		api: api, id: found.ID, name: name, opts: opts, started: translate.Time(found.State.StartedAt),
 		tty:   found.Config != nil && found.Config.Tty,
 		lines: lineWriter{out: writer, keepTimes: opts.Timestamps},
 	}
@@ -61,7 +67,7 @@ func (s *logStream) Close() error {
 
 // follower reads the log of one container through all its runs.
 type follower struct {
-	engine  *Engine
+	api     *client.Client
 	id      string
 	name    string
 	opts    containers.LogOptions
@@ -81,9 +87,9 @@ func (f *follower) open(ctx context.Context, since time.Time, tail int) (io.Read
 	if !since.IsZero() {
 		options.Since = since.Format(time.RFC3339Nano)
 	}
-	body, err := f.engine.api.ContainerLogs(ctx, f.id, options)
+	body, err := f.api.ContainerLogs(ctx, f.id, options)
 	if err != nil {
-		return nil, failed(ctx, err, "logs of container %s", f.name)
+		return nil, failure.Of(ctx, err, "logs of container %s", f.name)
 	}
 	return body, nil
 }
@@ -96,7 +102,7 @@ func (f *follower) run(ctx context.Context, body io.ReadCloser) error {
 		err := f.copy(body)
 		err = errors.Join(err, body.Close())
 		if err != nil {
-			return failed(ctx, err, "logs of container %s", f.name)
+			return failure.Of(ctx, err, "logs of container %s", f.name)
 		}
 		if !f.opts.Follow {
 			return nil
@@ -123,15 +129,15 @@ func (f *follower) copy(body io.Reader) error {
 // nextRun waits until there is another run than the one that was read, and
 // returns the moment from which on the log is new; more is false after the end.
 func (f *follower) nextRun(ctx context.Context) (since time.Time, more bool, err error) {
-	for pause := (backoff{}); ; {
-		found, err := f.engine.inspect(ctx, f.id)
+	for pause := (backoff.Backoff{}); ; {
+		found, err := look.Container(ctx, f.api, f.id)
 		if errors.Is(err, containers.ErrNotFound) {
 			return since, false, nil
 		}
 		if err != nil {
 			return since, false, err
 		}
-		started := parseTime(found.State.StartedAt)
+		started := translate.Time(found.State.StartedAt)
 		switch {
 		case !started.IsZero() && !started.Equal(f.started):
 			since = f.opts.Since
@@ -143,11 +149,11 @@ func (f *follower) nextRun(ctx context.Context) (since time.Time, more bool, err
 			}
 			f.started = started
 			return since, true, nil
-		case statusOf(found).Ended():
+		case translate.Status(found).Ended():
 			return since, false, nil
 		}
-		if err := pause.wait(ctx); err != nil {
-			return since, false, failed(ctx, err, "logs of container %s", f.name)
+		if err := pause.Wait(ctx); err != nil {
+			return since, false, failure.Of(ctx, err, "logs of container %s", f.name)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package docker
+package translate
 
 import (
 	"cmp"
@@ -14,25 +14,25 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 )
 
-// labelImage is the image as the spec names it: Podman tells another name
+// LabelImage is the image as the spec names it: Podman tells another name
 // ("localhost/x" or "docker.io/library/x" for "x").
-const labelImage = "dev.stagehand.image"
+const LabelImage = "dev.stagehand.image"
 
-// statusOf reads the engine's description of a container.
-func statusOf(c container.InspectResponse) containers.Status {
+// Status reads the engine's description of a container.
+func Status(c container.InspectResponse) containers.Status {
 	status := containers.Status{
 		ID:       c.ID,
 		Name:     strings.TrimPrefix(c.Name, "/"),
 		ImageID:  c.Image,
 		Restarts: c.RestartCount,
-		Created:  parseTime(c.Created),
+		Created:  Time(c.Created),
 		Networks: map[string]string{},
 	}
 	if c.Config != nil {
 		status.Image, status.Labels = c.Config.Image, c.Config.Labels
-		if image, noted := c.Config.Labels[labelImage]; noted {
+		if image, noted := c.Config.Labels[LabelImage]; noted {
 			status.Image, status.Labels = image, maps.Clone(status.Labels)
-			delete(status.Labels, labelImage)
+			delete(status.Labels, LabelImage)
 		}
 	}
 	if c.State != nil {
@@ -40,8 +40,8 @@ func statusOf(c container.InspectResponse) containers.Status {
 		status.ExitCode = c.State.ExitCode
 		status.OOMKilled = c.State.OOMKilled
 		status.Error = c.State.Error
-		status.Started = parseTime(c.State.StartedAt)
-		status.Finished = parseTime(c.State.FinishedAt)
+		status.Started = Time(c.State.StartedAt)
+		status.Finished = Time(c.State.FinishedAt)
 		status.Health, status.HealthLog = healthOf(c.State, status.Started)
 	}
 	if status.State != containers.StateExited {
@@ -135,8 +135,8 @@ func portsOf(settings *container.NetworkSettings) []containers.Binding {
 	return ports
 }
 
-// parseTime reads the engine's time; the year 1 is its way to say "never".
-func parseTime(text string) time.Time {
+// Time reads the engine's time; the year 1 is its way to say "never".
+func Time(text string) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil || t.Year() <= 1 {
 		return time.Time{}

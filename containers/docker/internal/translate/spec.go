@@ -1,9 +1,10 @@
-package docker
+// Package translate says in Docker's terms what a spec wants, and in the
+// contract's what Docker tells. It asks no engine.
+package translate
 
 import (
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
 )
 
 // The API versions from which on an engine can do something.
@@ -27,58 +29,54 @@ const (
 	apiVolumeSubpath    = "1.45"
 )
 
-// creation is a Spec in the engine's own terms.
-type creation struct {
-	config     *container.Config
-	host       *container.HostConfig
-	networking *network.NetworkingConfig
-	platform   *ocispec.Platform
-	// later are networks that the engine cannot take at creation: they are
+// Creation is a Spec in the engine's own terms.
+type Creation struct {
+	Config     *container.Config
+	Host       *container.HostConfig
+	Networking *network.NetworkingConfig
+	Platform   *ocispec.Platform
+	// Later are networks that the engine cannot take at creation: they are
 	// connected between creation and start.
-	later []containers.Attachment
+	Later []containers.Attachment
 }
 
-// convert translates spec for an engine that speaks the given API version.
+// Spec translates spec for an engine that speaks the given API version.
 // Its error is ErrInvalid.
-func convert(spec containers.Spec, api string) (creation, error) {
-	var c creation
+func Spec(spec containers.Spec, api string) (Creation, error) {
+	var c Creation
 	var err error
-	if c.platform, err = convertPlatform(spec.Platform); err != nil {
+	if c.Platform, err = Platform(spec.Platform); err != nil {
 		return c, err
 	}
-	c.config = convertConfig(spec, api)
-	c.host = convertHost(spec)
-	if c.host.Mounts, c.host.Binds, err = convertMounts(spec.Mounts, api); err != nil {
+	c.Config = toConfig(spec, api)
+	c.Host = toHost(spec)
+	if c.Host.Mounts, c.Host.Binds, err = toMounts(spec.Mounts, api); err != nil {
 		return c, err
 	}
-	c.config.ExposedPorts, c.host.PortBindings, err = convertPorts(spec.Ports, spec.Expose)
+	c.Config.ExposedPorts, c.Host.PortBindings, err = toPorts(spec.Ports, spec.Expose)
 	if err != nil {
 		return c, err
 	}
 	if len(spec.Networks) > 0 && spec.NetworkMode != "" {
-		return c, invalid("container %s: network mode %q and networks exclude each other", spec.Name, spec.NetworkMode)
+		return c, failure.Invalid("container %s: network mode %q and networks exclude each other", spec.Name, spec.NetworkMode)
 	}
-	c.host.NetworkMode = container.NetworkMode(spec.NetworkMode)
+	c.Host.NetworkMode = container.NetworkMode(spec.NetworkMode)
 	if len(spec.Networks) == 0 {
 		return c, nil
 	}
 	now := spec.Networks
 	if versions.LessThan(api, apiManyNetworks) {
-		now, c.later = spec.Networks[:1], spec.Networks[1:]
+		now, c.Later = spec.Networks[:1], spec.Networks[1:]
 	}
-	c.host.NetworkMode = container.NetworkMode(now[0].Network)
-	c.networking = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{}}
+	c.Host.NetworkMode = container.NetworkMode(now[0].Network)
+	c.Networking = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{}}
 	for _, attachment := range now {
-		c.networking.EndpointsConfig[attachment.Network] = convertAttachment(attachment, api)
+		c.Networking.EndpointsConfig[attachment.Network] = Attachment(attachment, api)
 	}
 	return c, nil
 }
 
-func invalid(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", containers.ErrInvalid, fmt.Sprintf(format, args...))
-}
-
-func convertConfig(spec containers.Spec, api string) *container.Config {
+func toConfig(spec containers.Spec, api string) *container.Config {
 	labels := maps.Clone(spec.Labels)
 	if labels == nil {
 		labels = map[string]string{}
@@ -102,7 +100,7 @@ func convertConfig(spec containers.Spec, api string) *container.Config {
 		Labels:      labels,
 		StopSignal:  spec.StopSignal,
 		StopTimeout: &grace,
-		Healthcheck: convertHealth(spec.Health, api),
+		Healthcheck: toHealth(spec.Health, api),
 	}
 	if len(spec.Networks) > 0 && versions.LessThan(api, apiManyNetworks) {
 		config.MacAddress = spec.Networks[0].MAC //nolint:staticcheck // the only way before API 1.44
@@ -110,7 +108,7 @@ func convertConfig(spec containers.Spec, api string) *container.Config {
 	return config
 }
 
-func convertHealth(check *containers.Healthcheck, api string) *container.HealthConfig {
+func toHealth(check *containers.Healthcheck, api string) *container.HealthConfig {
 	if check == nil {
 		return nil
 	}
@@ -129,7 +127,7 @@ func convertHealth(check *containers.Healthcheck, api string) *container.HealthC
 	return health
 }
 
-func convertHost(spec containers.Spec) *container.HostConfig {
+func toHost(spec containers.Spec) *container.HostConfig {
 	host := &container.HostConfig{
 		LogConfig: container.LogConfig{Type: spec.Log.Driver, Config: spec.Log.Options},
 		RestartPolicy: container.RestartPolicy{
@@ -158,11 +156,11 @@ func convertHost(spec containers.Spec) *container.HostConfig {
 		OomScoreAdj:    spec.Resources.OomScoreAdj,
 		ShmSize:        spec.Resources.ShmSize,
 	}
-	host.Resources = convertResources(spec)
+	host.Resources = toResources(spec)
 	return host
 }
 
-func convertResources(spec containers.Spec) container.Resources {
+func toResources(spec containers.Spec) container.Resources {
 	limits := spec.Resources
 	resources := container.Resources{
 		NanoCPUs:          limits.NanoCPUs,
@@ -212,15 +210,15 @@ func convertResources(spec containers.Spec) container.Resources {
 	return resources
 }
 
-// convertMounts splits the mounts into the structured form and the older
+// toMounts splits the mounts into the structured form and the older
 // "SOURCE:TARGET:OPTIONS" text, which alone knows SELinux labels and, before
 // API 1.42, how to make a missing source.
-func convertMounts(specs []containers.Mount, api string) (mounts []mount.Mount, binds []string, err error) {
+func toMounts(specs []containers.Mount, api string) (mounts []mount.Mount, binds []string, err error) {
 	for _, m := range specs {
 		switch m.Kind {
 		case containers.MountVolume:
 			if m.Subpath != "" && versions.LessThan(api, apiVolumeSubpath) {
-				return nil, nil, invalid("mount %s: a subpath of a volume needs an engine with API %s (Docker 26) or newer, this one has %s", m.Target, apiVolumeSubpath, api)
+				return nil, nil, failure.Invalid("mount %s: a subpath of a volume needs an engine with API %s (Docker 26) or newer, this one has %s", m.Target, apiVolumeSubpath, api)
 			}
 			mounts = append(mounts, mount.Mount{
 				Type: mount.TypeVolume, Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly,
@@ -245,7 +243,7 @@ func convertMounts(specs []containers.Mount, api string) (mounts []mount.Mount, 
 				TmpfsOptions: &mount.TmpfsOptions{SizeBytes: m.TmpfsSize, Mode: os.FileMode(m.TmpfsMode)},
 			})
 		default:
-			return nil, nil, invalid("mount %s: unknown kind %q", m.Target, m.Kind)
+			return nil, nil, failure.Invalid("mount %s: unknown kind %q", m.Target, m.Kind)
 		}
 	}
 	return mounts, binds, nil
@@ -253,7 +251,7 @@ func convertMounts(specs []containers.Mount, api string) (mounts []mount.Mount, 
 
 func bindText(m containers.Mount) (string, error) {
 	if strings.Contains(m.Source, ":") || strings.Contains(m.Target, ":") {
-		return "", invalid("mount %s: this engine cannot bind a path with a colon (%s)", m.Target, m.Source)
+		return "", failure.Invalid("mount %s: this engine cannot bind a path with a colon (%s)", m.Target, m.Source)
 	}
 	options := []string{"rw"}
 	if m.ReadOnly {
@@ -268,7 +266,7 @@ func bindText(m containers.Mount) (string, error) {
 	return m.Source + ":" + m.Target + ":" + strings.Join(options, ","), nil
 }
 
-func convertPorts(published []containers.Port, expose []string) (nat.PortSet, nat.PortMap, error) {
+func toPorts(published []containers.Port, expose []string) (nat.PortSet, nat.PortMap, error) {
 	if len(published)+len(expose) == 0 {
 		return nil, nil, nil
 	}
@@ -286,7 +284,7 @@ func convertPorts(published []containers.Port, expose []string) (nat.PortSet, na
 		protocol, number := nat.SplitProtoPort(text)
 		first, last, err := nat.ParsePortRangeToInt(number)
 		if err != nil || number == "" {
-			return nil, nil, invalid("port %q: want PORT or PORT/PROTOCOL", text)
+			return nil, nil, failure.Invalid("port %q: want PORT or PORT/PROTOCOL", text)
 		}
 		for port := first; port <= last; port++ {
 			exposed[nat.Port(fmt.Sprintf("%d/%s", port, protocol))] = struct{}{}
@@ -295,7 +293,8 @@ func convertPorts(published []containers.Port, expose []string) (nat.PortSet, na
 	return exposed, bindings, nil
 }
 
-func convertAttachment(a containers.Attachment, api string) *network.EndpointSettings {
+// Attachment translates one attachment for an engine that speaks the given API version.
+func Attachment(a containers.Attachment, api string) *network.EndpointSettings {
 	settings := &network.EndpointSettings{Aliases: slices.Clone(a.Aliases), DriverOpts: a.Options}
 	if a.IPv4 != "" || a.IPv6 != "" {
 		settings.IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: a.IPv4, IPv6Address: a.IPv6}
@@ -306,20 +305,21 @@ func convertAttachment(a containers.Attachment, api string) *network.EndpointSet
 	return settings
 }
 
-// convertPlatform reads os[/arch[/variant]].
-func convertPlatform(text string) (*ocispec.Platform, error) {
+// Platform reads os[/arch[/variant]]; nil for an empty text.
+func Platform(text string) (*ocispec.Platform, error) {
 	if text == "" {
 		return nil, nil
 	}
 	parts := strings.Split(text, "/")
 	if len(parts) > 3 || slices.Contains(parts, "") {
-		return nil, invalid("platform %q: want os[/arch[/variant]], such as linux/arm64", text)
+		return nil, failure.Invalid("platform %q: want os[/arch[/variant]], such as linux/arm64", text)
 	}
 	parts = append(parts, "", "")
 	return &ocispec.Platform{OS: parts[0], Architecture: parts[1], Variant: parts[2]}, nil
 }
 
-func convertNetwork(n containers.Network) network.CreateOptions {
+// Network translates a network that is to be made.
+func Network(n containers.Network) network.CreateOptions {
 	options := network.CreateOptions{
 		Driver: n.Driver, Options: n.Options, Internal: n.Internal, Attachable: n.Attachable, Labels: n.Labels,
 	}
@@ -335,13 +335,4 @@ func convertNetwork(n containers.Network) network.CreateOptions {
 		})
 	}
 	return options
-}
-
-// splitAddress takes HOST:PORT apart. ErrInvalid otherwise.
-func splitAddress(address string) (host, port string, err error) {
-	host, port, err = net.SplitHostPort(address)
-	if err != nil || host == "" || port == "" {
-		return "", "", invalid("address %q: want HOST:PORT", address)
-	}
-	return host, port, nil
 }

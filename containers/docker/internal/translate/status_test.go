@@ -1,4 +1,4 @@
-package docker
+package translate
 
 import (
 	"testing"
@@ -20,7 +20,7 @@ func moment(second int) time.Time {
 	return time.Date(2026, 1, 1, 0, 0, second, 5, time.UTC)
 }
 
-func TestStatusOf(t *testing.T) {
+func TestStatus(t *testing.T) {
 	check := func(second, code int, output string) *container.HealthcheckResult {
 		return &container.HealthcheckResult{Start: moment(second), End: moment(second + 1), ExitCode: code, Output: output}
 	}
@@ -56,7 +56,7 @@ func TestStatusOf(t *testing.T) {
 			containers.Status{State: containers.StateExited, Started: moment(10), Finished: moment(20)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := statusOf(container.InspectResponse{ContainerJSONBase: &container.ContainerJSONBase{
+			got := Status(container.InspectResponse{ContainerJSONBase: &container.ContainerJSONBase{
 				ID: "id", Name: "/name", Image: "sha256:x", Created: at(1), State: &test.state,
 			}, Config: &container.Config{Image: "i:1"}})
 			test.want.ID, test.want.Name, test.want.Image, test.want.ImageID = "id", "name", "i:1", "sha256:x"
@@ -68,8 +68,8 @@ func TestStatusOf(t *testing.T) {
 	}
 }
 
-func TestStatusOfWhatIsAttached(t *testing.T) {
-	got := statusOf(container.InspectResponse{
+func TestStatusWhatIsAttached(t *testing.T) {
+	got := Status(container.InspectResponse{
 		ContainerJSONBase: &container.ContainerJSONBase{},
 		Mounts: []container.MountPoint{
 			{Type: mount.TypeVolume, Name: "b"}, {Type: mount.TypeBind, Source: "/x"}, {Type: mount.TypeVolume, Name: "a"},

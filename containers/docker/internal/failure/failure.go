@@ -1,4 +1,5 @@
-package docker
+// Package failure turns the engine's errors into those of the contract.
+package failure
 
 import (
 	"context"
@@ -40,9 +41,19 @@ func (f *fault) Unwrap() []error {
 	return []error{f.kind, f.cause}
 }
 
-// failed turns an error of the client into one of the contract's. It returns
+// New is an error of the given kind, one of containers'.
+func New(kind, cause error, what string, args ...any) error {
+	return &fault{what: fmt.Sprintf(what, args...), kind: kind, cause: cause}
+}
+
+// Invalid is ErrInvalid with a text.
+func Invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", containers.ErrInvalid, fmt.Sprintf(format, args...))
+}
+
+// Of turns an error of the client into one of the contract's. It returns
 // nil for nil. ctx is the caller's: when that is done, its error is the answer.
-func failed(ctx context.Context, err error, what string, args ...any) error {
+func Of(ctx context.Context, err error, what string, args ...any) error {
 	if err == nil {
 		return nil
 	}
@@ -54,13 +65,13 @@ func failed(ctx context.Context, err error, what string, args ...any) error {
 	if errors.As(err, &known) {
 		return err
 	}
-	return &fault{what: what, kind: classify(err), cause: err}
+	return &fault{what: what, kind: Kind(err), cause: err}
 }
 
-// classify is the one place where the engine's answers get their meaning. The
-// texts are those of Docker 20.10 to 28 and Podman 4 and 5, which answer 500
-// where they mean something more precise.
-func classify(err error) error {
+// Kind is the one place where the engine's answers get their meaning: which of
+// containers' errors err is, nil for none. The texts are those of Docker 20.10
+// to 28 and Podman 4 and 5, which answer 500 where they mean something more precise.
+func Kind(err error) error {
 	text := strings.ToLower(err.Error())
 	has := func(parts ...string) bool {
 		for _, part := range parts {
@@ -86,15 +97,15 @@ func classify(err error) error {
 		return containers.ErrConflict
 	case cerrdefs.IsInvalidArgument(err):
 		return containers.ErrInvalid
-	case cerrdefs.IsUnavailable(err), disconnected(err):
+	case cerrdefs.IsUnavailable(err), Lost(err):
 		return containers.ErrUnavailable
 	}
 	return nil
 }
 
-// disconnected tells whether the connection to the engine failed, as opposed
+// Lost tells whether the connection to the engine failed, as opposed
 // to the engine answering with an error.
-func disconnected(err error) bool {
+func Lost(err error) bool {
 	var operation *net.OpError
 	var request *url.Error
 	var network net.Error

@@ -1,4 +1,5 @@
-package docker
+// Package dial connects to what runs in the networks of an engine.
+package dial
 
 import (
 	"cmp"
@@ -15,68 +16,98 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/client"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/look"
 )
 
 // dialLimit bounds a dial whose ctx has no deadline: an address that drops
 // packets would otherwise hold it for minutes.
 const dialLimit = 30 * time.Second
 
-// Dial implements containers.Engine. Where the engine's bridges are network
-// interfaces of this host, a container's name is looked up in the engine and
-// its address dialled at once. Otherwise, and for names that are not
+// Options of a Dialer.
+type Options struct {
+	API *client.Client
+	// Local: the engine answers at a socket of this host.
+	Local bool
+	// Force makes everything go through probes.
+	Force bool
+	// ProbeBinary is as in docker.Options.
+	ProbeBinary string
+	// Arch tells the engine's processor, as Go names it.
+	Arch func(context.Context) (string, error)
+	// Destroy is the engine's.
+	Destroy func(ctx context.Context, name string) error
+}
+
+// Dialer dials into the networks of one engine and owns the probe containers
+// that this takes.
+type Dialer struct {
+	options Options
+	names   nameCache
+	bridges bridgeCache
+	probes  probes
+}
+
+// New returns a Dialer that has no probe yet; Close removes those it makes.
+func New(options Options) *Dialer { return &Dialer{options: options} }
+
+// Dial is what containers.Engine says of it. Where the engine's bridges are
+// network interfaces of this host, a container's name is looked up in the
+// engine and its address dialled at once. Otherwise, and for names that are not
 // containers of the network, a probe container dials from inside.
 //
 // A name without a dot that no running container of the network has is
 // unreachable without asking a probe: that is what waiting for a container
 // that is yet to be made looks like, and it must stay cheap.
-func (e *Engine) Dial(ctx context.Context, networkName, address string) (net.Conn, error) {
+func (d *Dialer) Dial(ctx context.Context, networkName, address string) (net.Conn, error) {
 	host, port, err := splitAddress(address)
 	if err != nil {
 		return nil, err
 	}
-	if e.options.ForceProbe {
-		n, err := e.network(ctx, networkName)
+	if d.options.Force {
+		n, err := look.Network(ctx, d.options.API, networkName)
 		if err != nil {
 			return nil, err
 		}
-		return e.dialProbe(ctx, n, address)
+		return d.dialProbe(ctx, n, address)
 	}
 	if _, err := netip.ParseAddr(host); err == nil {
-		return e.dialAddress(ctx, networkName, host, address)
+		return d.dialAddress(ctx, networkName, host, address)
 	}
-	found, err := e.lookup(ctx, networkName, host)
+	found, err := d.lookup(ctx, networkName, host)
 	if err != nil {
 		return nil, err
 	}
 	if len(found) > 0 {
-		if direct, known := e.bridges.get(found[0].network); known && direct {
+		if direct, known := d.bridges.get(found[0].network); known && direct {
 			return dialAny(ctx, found, host, port)
 		}
 	}
-	n, err := e.network(ctx, networkName)
+	n, err := look.Network(ctx, d.options.API, networkName)
 	if err != nil {
 		return nil, err
 	}
-	direct := e.isBridgeHere(n)
+	direct := d.isBridgeHere(n)
 	switch {
 	case len(found) > 0 && direct:
 		return dialAny(ctx, found, host, port)
 	case len(found) == 0 && !strings.Contains(host, "."):
 		return nil, fmt.Errorf("dial %s on network %s: %w: no running container has that name there", address, networkName, containers.ErrUnreachable)
 	}
-	return e.dialProbe(ctx, n, address)
+	return d.dialProbe(ctx, n, address)
 }
 
 // dialAddress dials an IP address of the network, or from within it.
-func (e *Engine) dialAddress(ctx context.Context, networkName, host, address string) (net.Conn, error) {
-	n, err := e.network(ctx, networkName)
+func (d *Dialer) dialAddress(ctx context.Context, networkName, host, address string) (net.Conn, error) {
+	n, err := look.Network(ctx, d.options.API, networkName)
 	if err != nil {
 		return nil, err
 	}
-	if !e.isBridgeHere(n) || !contains(n, netip.MustParseAddr(host)) {
-		return e.dialProbe(ctx, n, address)
+	if !d.isBridgeHere(n) || !contains(n, netip.MustParseAddr(host)) {
+		return d.dialProbe(ctx, n, address)
 	}
 	_, port, _ := net.SplitHostPort(address)
 	return dialAny(ctx, []target{{address: host}}, host, port)
@@ -119,12 +150,12 @@ func dialAny(ctx context.Context, targets []target, host, port string) (net.Conn
 // containers that have the name there. Addresses are read anew each time,
 // since a container that is made or started again has another one, and the
 // old one may be somebody else's.
-func (e *Engine) lookup(ctx context.Context, networkName, host string) ([]target, error) {
-	summaries, err := e.api.ContainerList(ctx, container.ListOptions{
+func (d *Dialer) lookup(ctx context.Context, networkName, host string) ([]target, error) {
+	summaries, err := d.options.API.ContainerList(ctx, container.ListOptions{
 		Filters: filters.NewArgs(filters.Arg("network", networkName)),
 	})
 	if err != nil {
-		return nil, failed(ctx, err, "containers of network %s", networkName)
+		return nil, failure.Of(ctx, err, "containers of network %s", networkName)
 	}
 	host = strings.TrimSuffix(host, ".")
 	bare, _ := cutSuffixFold(host, "."+networkName) // NAME.NETWORK is a name too
@@ -136,7 +167,7 @@ func (e *Engine) lookup(ctx context.Context, networkName, host string) ([]target
 			continue
 		}
 		seen[endpointKey(summary.ID, endpoint)] = true
-		names, err := e.names.of(ctx, e, networkName, summary.ID, endpoint)
+		names, err := d.names.of(ctx, d.options.API, networkName, summary.ID, endpoint)
 		if errors.Is(err, containers.ErrNotFound) {
 			continue // gone since
 		}
@@ -148,7 +179,7 @@ func (e *Engine) lookup(ctx context.Context, networkName, host string) ([]target
 			found = append(found, target{network: endpoint.NetworkID, address: address})
 		}
 	}
-	e.names.keep(networkName, seen)
+	d.names.keep(networkName, seen)
 	return found, nil
 }
 
@@ -180,7 +211,7 @@ type nameCache struct {
 	names map[string]map[string]map[string]bool // network, endpointKey, names in lower case
 }
 
-func (c *nameCache) of(ctx context.Context, e *Engine, networkName, id string, listed *network.EndpointSettings) (map[string]bool, error) {
+func (c *nameCache) of(ctx context.Context, api *client.Client, networkName, id string, listed *network.EndpointSettings) (map[string]bool, error) {
 	key := endpointKey(id, listed)
 	c.mu.Lock()
 	names := c.names[networkName][key]
@@ -188,7 +219,7 @@ func (c *nameCache) of(ctx context.Context, e *Engine, networkName, id string, l
 	if names != nil {
 		return names, nil
 	}
-	found, err := e.inspect(ctx, id)
+	found, err := look.Container(ctx, api, id)
 	if err != nil {
 		return nil, err
 	}
@@ -254,12 +285,12 @@ func (c *bridgeCache) set(id string, here bool) {
 // isBridgeHere tells whether addresses of the network can be dialled from
 // this process. A socket on this host does not prove it: the engine may be in a
 // virtual machine, rootless in a network of its own, or this process in a container.
-func (e *Engine) isBridgeHere(n network.Inspect) bool {
-	if here, known := e.bridges.get(n.ID); known {
+func (d *Dialer) isBridgeHere(n network.Inspect) bool {
+	if here, known := d.bridges.get(n.ID); known {
 		return here
 	}
-	here := runtime.GOOS == "linux" && e.endpoint.SocketPath() != "" && n.Driver == "bridge" && hasBridge(n)
-	e.bridges.set(n.ID, here)
+	here := runtime.GOOS == "linux" && d.options.Local && n.Driver == "bridge" && hasBridge(n)
+	d.bridges.set(n.ID, here)
 	return here
 }
 
@@ -293,4 +324,13 @@ func hasBridge(n network.Inspect) bool {
 		}
 	}
 	return false
+}
+
+// splitAddress takes HOST:PORT apart. ErrInvalid otherwise.
+func splitAddress(address string) (host, port string, err error) {
+	host, port, err = net.SplitHostPort(address)
+	if err != nil || host == "" || port == "" {
+		return "", "", failure.Invalid("address %q: want HOST:PORT", address)
+	}
+	return host, port, nil
 }

@@ -1,4 +1,5 @@
-package docker
+// Package wait waits for the end of a container.
+package wait
 
 import (
 	"context"
@@ -7,25 +8,23 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/backoff"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/look"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/translate"
 )
 
-// Wait implements containers.Engine. The engine's wait is open before the
-// state is read, so no end falls between the two; what is returned is always
-// read from the container itself, after a lost connection too.
-func (e *Engine) Wait(ctx context.Context, name string) (containers.Status, error) {
-	kind, err := e.engineKind(ctx)
-	if err != nil {
-		return containers.Status{}, failed(ctx, err, "wait for container %s", name)
-	}
-	if kind == kindPodman {
-		return e.pollEnd(ctx, name)
-	}
+// End is what containers.Engine says of Wait, on Docker. The engine's wait is
+// open before the state is read, so no end falls between the two; what is
+// returned is always read from the container itself, after a lost connection too.
+func End(ctx context.Context, api *client.Client, name string) (containers.Status, error) {
 	id := name
-	for pause := (backoff{}); ; {
-		next, lost, closeWait := e.openWait(ctx, id)
-		found, err := e.inspect(ctx, id)
+	for pause := (backoff.Backoff{}); ; {
+		next, lost, closeWait := listen(ctx, api, id)
+		found, err := look.Container(ctx, api, id)
 		if err != nil {
 			closeWait()
 			return containers.Status{}, err
@@ -35,29 +34,29 @@ func (e *Engine) Wait(ctx context.Context, name string) (containers.Status, erro
 		case vanishing(found.State):
 			// Somebody removes it: how it ended cannot be told from the kill.
 			closeWait()
-			if err := pause.wait(ctx); err != nil {
-				return containers.Status{}, failed(ctx, err, "wait for container %s", name)
+			if err := pause.Wait(ctx); err != nil {
+				return containers.Status{}, failure.Of(ctx, err, "wait for container %s", name)
 			}
 			continue
-		case statusOf(found).Ended():
+		case translate.Status(found).Ended():
 			closeWait()
-			return statusOf(found), nil
+			return translate.Status(found), nil
 		}
 		exit, err := awaitExit(ctx, next, lost)
 		closeWait()
 		switch {
 		case ctx.Err() != nil:
-			return containers.Status{}, failed(ctx, ctx.Err(), "wait for container %s", name)
+			return containers.Status{}, failure.Of(ctx, ctx.Err(), "wait for container %s", name)
 		case err != nil:
 			// The connection broke. What the engine says now is what counts;
 			// when it says nothing, the next look gives ErrUnavailable.
-			if err := pause.wait(ctx); err != nil {
-				return containers.Status{}, failed(ctx, err, "wait for container %s", name)
+			if err := pause.Wait(ctx); err != nil {
+				return containers.Status{}, failure.Of(ctx, err, "wait for container %s", name)
 			}
 			continue
 		}
-		pause = backoff{}
-		if status, done, err := e.afterExit(ctx, found, exit); done || err != nil {
+		pause = backoff.Backoff{}
+		if status, done, err := afterExit(ctx, api, found, exit); done || err != nil {
 			return status, err
 		}
 	}
@@ -67,19 +66,19 @@ func (e *Engine) Wait(ctx context.Context, name string) (containers.Status, erro
 // on Podman, which does not say that it is going to start it again.
 const settle = time.Second
 
-// pollEnd is Wait for Podman, whose own wait looks from time to time too, and
+// Poll is End for Podman, whose own wait looks from time to time too, and
 // waits for ever for a run that began and ended between two of its looks.
-func (e *Engine) pollEnd(ctx context.Context, name string) (containers.Status, error) {
+func Poll(ctx context.Context, api *client.Client, name string) (containers.Status, error) {
 	id := name
 	var ended time.Time // when it was first seen ended, by our clock
 	var last containers.Status
-	for pause := (backoff{}); ; {
-		found, err := e.inspect(ctx, id)
+	for pause := (backoff.Backoff{}); ; {
+		found, err := look.Container(ctx, api, id)
 		if err != nil {
 			return containers.Status{}, err
 		}
 		id = found.ID
-		status := statusOf(found)
+		status := translate.Status(found)
 		switch {
 		case !status.Ended() || vanishing(found.State):
 			ended = time.Time{}
@@ -91,17 +90,17 @@ func (e *Engine) pollEnd(ctx context.Context, name string) (containers.Status, e
 			return status, nil
 		}
 		last = status
-		if err := pause.wait(ctx); err != nil {
-			return containers.Status{}, failed(ctx, err, "wait for container %s", name)
+		if err := pause.Wait(ctx); err != nil {
+			return containers.Status{}, failure.Of(ctx, err, "wait for container %s", name)
 		}
 	}
 }
 
-// openWait asks the engine to tell the container's next end. It returns once
+// listen asks the engine to tell the container's next end. It returns once
 // the engine listens.
-func (e *Engine) openWait(ctx context.Context, id string) (<-chan container.WaitResponse, <-chan error, context.CancelFunc) {
+func listen(ctx context.Context, api *client.Client, id string) (<-chan container.WaitResponse, <-chan error, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	next, lost := e.api.ContainerWait(ctx, id, container.WaitConditionNextExit)
+	next, lost := api.ContainerWait(ctx, id, container.WaitConditionNextExit)
 	finished := make(chan struct{})
 	exits := make(chan container.WaitResponse, 1)
 	errs := make(chan error, 1)
@@ -142,12 +141,12 @@ func awaitExit(ctx context.Context, next <-chan container.WaitResponse, lost <-c
 
 // afterExit reads the state after the engine told of an end. done is false
 // where that end was not the last one.
-func (e *Engine) afterExit(ctx context.Context, before container.InspectResponse, exit container.WaitResponse) (status containers.Status, done bool, err error) {
-	found, err := e.inspect(ctx, before.ID)
+func afterExit(ctx context.Context, api *client.Client, before container.InspectResponse, exit container.WaitResponse) (status containers.Status, done bool, err error) {
+	found, err := look.Container(ctx, api, before.ID)
 	if err != nil {
 		return status, false, err
 	}
-	status = statusOf(found)
+	status = translate.Status(found)
 	switch {
 	case vanishing(found.State), restarts(found) && !status.Ended():
 		return status, false, nil
@@ -161,7 +160,7 @@ func (e *Engine) afterExit(ctx context.Context, before container.InspectResponse
 	}
 	status.State, status.ExitCode, status.OOMKilled, status.Error = containers.StateExited, int(exit.StatusCode), false, ""
 	status.Health, status.HealthLog = containers.HealthNone, ""
-	status.Started, status.Finished = parseTime(before.State.StartedAt), parseTime(found.State.FinishedAt)
+	status.Started, status.Finished = translate.Time(before.State.StartedAt), translate.Time(found.State.FinishedAt)
 	return status, true, nil
 }
 

@@ -1,0 +1,273 @@
+package dial
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/pkg/stdcopy"
+
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/probeimage"
+	"github.com/stagehand-dev/stagehand/containers/docker/probe"
+)
+
+// probeCommand is the hidden command of the program that is probe.Main.
+const probeCommand = "probe-dial"
+
+// removeLimit bounds the removal of a probe that could not be started.
+const removeLimit = 15 * time.Second
+
+// probes are the probe containers of one connection, one per network. They
+// are not shared between processes: each removes its own.
+type probes struct {
+	mu        sync.Mutex
+	byNetwork map[string]*probeEntry // by network ID
+	closed    bool
+}
+
+// probeEntry is a network's probe. Its semaphore is a channel so that waiting
+// for somebody else's creation ends with ctx.
+type probeEntry struct {
+	busy chan struct{}
+	id   string // of the container; empty while there is none
+}
+
+func (p *probes) entry(networkID string) (*probeEntry, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, errors.New("the connection to the engine was closed")
+	}
+	if p.byNetwork == nil {
+		p.byNetwork = map[string]*probeEntry{}
+	}
+	if p.byNetwork[networkID] == nil {
+		p.byNetwork[networkID] = &probeEntry{busy: make(chan struct{}, 1)}
+	}
+	return p.byNetwork[networkID], nil
+}
+
+func (p *probes) forget(networkID string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.byNetwork, networkID)
+}
+
+// dialProbe dials from inside the network through its probe.
+func (d *Dialer) dialProbe(ctx context.Context, n network.Inspect, address string) (net.Conn, error) {
+	for attempt := 1; ; attempt++ {
+		id, err := d.ensureProbe(ctx, n)
+		if err != nil {
+			return nil, failure.Of(ctx, err, "probe on network %s", n.Name)
+		}
+		conn, err := d.dialThrough(ctx, id, address)
+		var refused *probe.RefusedError
+		switch {
+		case err == nil:
+			return conn, nil
+		case errors.As(err, &refused):
+			return nil, fmt.Errorf("dial %s on network %s: %w: %w", address, n.Name, containers.ErrUnreachable, err)
+		case attempt == 1 && (cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err)):
+			d.dropProbe(n.ID, id) // it ended, being idle, or was removed: make another
+		default:
+			return nil, failure.Of(ctx, err, "dial %s through the probe on network %s", address, n.Name)
+		}
+	}
+}
+
+func (d *Dialer) dialThrough(ctx context.Context, id, address string) (net.Conn, error) {
+	limit := dialLimit
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline))
+	}
+	milliseconds := strconv.FormatInt(max(1, limit.Milliseconds()), 10)
+	made, err := d.options.API.ContainerExecCreate(ctx, id, container.ExecOptions{
+		Cmd:         []string{probeimage.Program, probeCommand, address, milliseconds},
+		AttachStdin: true, AttachStdout: true, AttachStderr: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	attached, err := d.options.API.ContainerExecAttach(ctx, made.ID, container.ExecAttachOptions{})
+	if err != nil {
+		return nil, err
+	}
+	stream := &execStream{attached: attached}
+	conn, err := probe.Connect(ctx, stream, address)
+	var refused *probe.RefusedError
+	if err != nil && !errors.As(err, &refused) && stream.said.Len() > 0 {
+		err = fmt.Errorf("%w: %s", err, strings.TrimSpace(stream.said.String()))
+	}
+	return conn, err
+}
+
+func (d *Dialer) image(ctx context.Context) (string, error) {
+	return probeimage.Ensure(ctx, d.options.API, d.options.ProbeBinary, d.options.Arch)
+}
+
+// ensureProbe returns the ID of the network's running probe and makes it if need be.
+func (d *Dialer) ensureProbe(ctx context.Context, n network.Inspect) (string, error) {
+	entry, err := d.probes.entry(n.ID)
+	if err != nil {
+		return "", err
+	}
+	select {
+	case entry.busy <- struct{}{}:
+		defer func() { <-entry.busy }()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	if entry.id != "" {
+		return entry.id, nil
+	}
+	tag, err := d.image(ctx)
+	if err != nil {
+		return "", err
+	}
+	config, host := probeConfig(tag, n)
+	var random [4]byte
+	_, _ = rand.Read(random[:]) // never fails
+	name := containers.Name(probeimage.Name, n.ID[:min(12, len(n.ID))], hex.EncodeToString(random[:]))
+	made, err := d.options.API.ContainerCreate(ctx, config, host, nil, nil, name)
+	if err != nil {
+		return "", err
+	}
+	if err := d.options.API.ContainerStart(ctx, made.ID, container.StartOptions{}); err != nil {
+		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeLimit)
+		defer cancel()
+		return "", errors.Join(err, d.options.Destroy(cleanup, made.ID))
+	}
+	entry.id = made.ID
+	return entry.id, nil
+}
+
+// dropProbe forgets a probe that does not answer.
+func (d *Dialer) dropProbe(networkID, id string) {
+	entry, err := d.probes.entry(networkID)
+	if err != nil {
+		return
+	}
+	entry.busy <- struct{}{}
+	if entry.id == id {
+		entry.id = ""
+	}
+	<-entry.busy
+}
+
+// probeConfig is the least that can dial: no rights, no writable files, no log.
+// The engine removes it when it ends, whoever made it.
+func probeConfig(tag string, n network.Inspect) (*container.Config, *container.HostConfig) {
+	labels := map[string]string{containers.LabelRole: containers.RoleProbe}
+	if stack := n.Labels[containers.LabelStack]; stack != "" {
+		labels[containers.LabelStack] = stack
+	}
+	return &container.Config{
+			Image: tag, Labels: labels, User: "65534:65534",
+			Entrypoint: []string{probeimage.Program, probeCommand, probe.HoldArg},
+		}, &container.HostConfig{
+			NetworkMode:    container.NetworkMode(n.Name),
+			AutoRemove:     true,
+			ReadonlyRootfs: true,
+			CapDrop:        []string{"ALL"},
+			SecurityOpt:    []string{"no-new-privileges"},
+			LogConfig:      container.LogConfig{Type: "none"},
+		}
+}
+
+// RemoveProbes removes all probes on the network, those of other processes
+// too, since the network is about to go.
+func (d *Dialer) RemoveProbes(ctx context.Context, n network.Inspect) error {
+	found, err := d.options.API.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(
+		filters.Arg("network", n.ID), filters.Arg("label", containers.LabelRole+"="+containers.RoleProbe),
+	)})
+	if err != nil {
+		return failure.Of(ctx, err, "probes of network %s", n.Name)
+	}
+	for _, summary := range found {
+		if err := d.options.Destroy(ctx, summary.ID); err != nil {
+			return err
+		}
+	}
+	d.probes.forget(n.ID)
+	return nil
+}
+
+// Close removes the probes that were made here, and keeps more from being made.
+func (d *Dialer) Close(ctx context.Context) error {
+	d.probes.mu.Lock()
+	entries := d.probes.byNetwork
+	d.probes.byNetwork, d.probes.closed = nil, true
+	d.probes.mu.Unlock()
+	var errs []error
+	for _, entry := range entries {
+		entry.busy <- struct{}{} // a creation under way ends with its own ctx
+		if entry.id != "" {
+			errs = append(errs, d.options.Destroy(ctx, entry.id))
+			entry.id = ""
+		}
+		<-entry.busy
+	}
+	return errors.Join(errs...)
+}
+
+// execStream is the probe's standard input and output over an attached exec.
+type execStream struct {
+	attached types.HijackedResponse
+	left     uint32 // bytes of the present frame that are still to be read
+	said     limitedText
+	once     sync.Once
+}
+
+// Read gives what the probe wrote to its standard output.
+func (s *execStream) Read(p []byte) (int, error) {
+	for s.left == 0 {
+		var header [8]byte
+		if _, err := io.ReadFull(s.attached.Reader, header[:]); err != nil {
+			return 0, err
+		}
+		size := binary.BigEndian.Uint32(header[4:])
+		if stdcopy.StdType(header[0]) == stdcopy.Stdout {
+			s.left = size
+			continue
+		}
+		if _, err := io.CopyN(&s.said, s.attached.Reader, int64(size)); err != nil {
+			return 0, err
+		}
+	}
+	n, err := s.attached.Reader.Read(p[:min(len(p), int(s.left))])
+	s.left -= uint32(n)
+	return n, err
+}
+
+func (s *execStream) Write(p []byte) (int, error) { return s.attached.Conn.Write(p) }
+
+func (s *execStream) Close() error {
+	s.once.Do(s.attached.Close)
+	return nil
+}
+
+// limitedText keeps the first 4 KiB of what is written to it.
+type limitedText struct{ strings.Builder }
+
+func (t *limitedText) Write(p []byte) (int, error) {
+	if rest := 4096 - t.Len(); rest > 0 {
+		t.Builder.Write(p[:min(rest, len(p))])
+	}
+	return len(p), nil
+}
