@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,6 +102,125 @@ func TestALeaseOutlivesItsTTLWhileItIsKept(t *testing.T) {
 		t.Errorf("held by %v, %v", holder, err)
 	}
 	if err := lease.Release(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// stall is a socket in front of the engine's over which, from a moment on,
+// nothing comes through any more, and nothing is closed: a host that vanished.
+type stall struct {
+	path    string
+	stalled chan struct{}
+}
+
+func newStall(t *testing.T) *stall {
+	t.Helper()
+	far := socketOfEngine(t)
+	folder, err := os.MkdirTemp("", "stall") // not t.TempDir: a socket's path has at most 108 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stall{path: filepath.Join(folder, "s"), stalled: make(chan struct{})}
+	listener, err := net.Listen("unix", s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	var serving sync.WaitGroup
+	pass := func(to, from net.Conn) {
+		buffer := make([]byte, 64<<10)
+		for {
+			n, err := from.Read(buffer)
+			select {
+			case <-s.stalled:
+				<-over
+				return
+			default:
+			}
+			if n > 0 {
+				_, _ = to.Write(buffer[:n])
+			}
+			if err != nil {
+				_ = to.(*net.UnixConn).CloseWrite()
+				return
+			}
+		}
+	}
+	serving.Go(func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conn, err := net.Dial("unix", far)
+			if err != nil {
+				_ = near.Close()
+				continue
+			}
+			serving.Go(func() { pass(conn, near) })
+			serving.Go(func() { pass(near, conn) })
+			serving.Go(func() {
+				<-over
+				_, _ = near.Close(), conn.Close()
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		close(over)
+		serving.Wait()
+		_ = os.RemoveAll(folder)
+	})
+	return s
+}
+
+// A holder that the engine does not hear any more counts its lease as lost before
+// the engine ends it, and the engine ends it.
+func TestAHolderThatIsNotHeardStopsBeforeAnotherBegins(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes longer than the TTL")
+	}
+	t.Parallel()
+	direct := leaseEngine(t)
+	binary, err := buildProbe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := newStall(t)
+	far, err := Open(t.Context(), Options{Endpoint: "unix://" + socket.path, ProbeBinary: binary})
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("le%d-stall", os.Getpid())
+	lease, err := far.Lease(t.Context(), name, containers.Holder{Run: "far"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(socket.stalled)
+	began := time.Now()
+	free := make(chan time.Time, 1)
+	go func() {
+		_, err := direct.AwaitRelease(t.Context(), name, lease.Token())
+		if err != nil {
+			t.Error(err)
+		}
+		free <- time.Now()
+	}()
+	select {
+	case <-lease.Lost():
+	case end := <-free:
+		t.Fatalf("free %s after the holder was cut off, and the holder does not know", end.Sub(began))
+	}
+	known := time.Now()
+	end := <-free
+	if end.Sub(known) < time.Second || end.Sub(began) > containers.LeaseTTL+10*time.Second {
+		t.Errorf("the holder knew after %s, the lease was free after %s", known.Sub(began), end.Sub(began))
+	}
+	next, err := direct.Lease(t.Context(), name, containers.Holder{Run: "next"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Release(context.Background()); err != nil {
 		t.Error(err)
 	}
 }
