@@ -25,12 +25,14 @@ const (
 	LabelAttempt = "dev.stagehand.attempt"
 	// LabelSpec is the spec's Hash: what Create compares.
 	LabelSpec = "dev.stagehand.spec"
-	// LabelKeep is how long a helper that ended is kept, as a Go duration.
+	// LabelKeep is how long a helper that ended is kept: a Go duration, always or
+	// on_failure; none is not at all.
 	LabelKeep = "dev.stagehand.keep"
 	// LabelExclusive is the volume that the container holds for itself.
 	LabelExclusive = "dev.stagehand.exclusive"
 	// LabelCreated is when a volume was made, RFC 3339, for engines that do not
-	// keep that themselves.
+	// keep that themselves; of a container, when a runner had it made, by the
+	// runner's clock.
 	LabelCreated = "dev.stagehand.created"
 	// LabelGrace is the spec's Grace, for whoever stops it without the stack
 	// file at hand, as a Go duration.

@@ -22,6 +22,8 @@ type effect struct {
 	fresh string
 	// restarted is any service that is made or started: what was seen of it is old.
 	restarted string
+	// ran is the last recorded success of a helper or call among them.
+	ran done
 	// volumes are those that they mount; nobody writes to the map but add.
 	volumes map[string]bool
 	// service is the youngest service without volumes, start the service that
@@ -56,6 +58,7 @@ func (e *effect) add(o effect) {
 	e.restarted = first(e.restarted, o.restarted)
 	e.service = later(e.service, o.service)
 	e.start = later(e.start, o.start)
+	e.ran = e.ran.last(o.ran)
 	if len(o.volumes) > 0 && e.volumes == nil {
 		e.volumes = make(map[string]bool, len(o.volumes))
 	}
@@ -91,8 +94,8 @@ func (m *maker) upstreamOf(s *stages.Stage, app string) effect {
 func (m *maker) effectOf(step *Step) effect {
 	var e effect
 	if step.Spec == nil {
-		if step.Verb == stages.Call && step.Action != Skip {
-			e.work = step.ID
+		if step.Verb == stages.Call {
+			e.work, e.ran = m.workOf(step)
 		}
 		return e
 	}
@@ -104,9 +107,7 @@ func (m *maker) effectOf(step *Step) effect {
 	}
 	switch step.Verb {
 	case stages.Run:
-		if step.Action != Skip {
-			e.work = step.ID
-		}
+		e.work, e.ran = m.workOf(step)
 	case stages.Start:
 		status, there := m.facts.Containers[step.Container]
 		if step.Action.Changes() {
@@ -135,6 +136,9 @@ func (m *maker) decide(step *Step, s *stages.Stage, before effect) {
 	step.Relies = relies(step, before, s.Verb == stages.Await)
 	why := m.whyAgain(step, s, before)
 	if why == "" {
+		why = m.begunAgain(step)
+	}
+	if why == "" {
 		fact := m.facts.Steps[step.ID]
 		step.Action, step.Fact = Skip, &fact
 		step.Cause = "recorded by run " + fact.Run
@@ -143,7 +147,7 @@ func (m *maker) decide(step *Step, s *stages.Stage, before effect) {
 	step.Cause = why
 	switch {
 	case step.Spec != nil:
-		step.Action, step.Cause = m.decideHelper(step, why)
+		step.Action, step.Cause = m.decideHelper(step, why, before)
 	case s.Verb == stages.Call:
 		step.Action = Request
 	default:
@@ -179,6 +183,8 @@ func (m *maker) whyAgain(step *Step, s *stages.Stage, before effect) string {
 	switch {
 	case before.work != "":
 		return before.work + " runs before it"
+	case before.ran.after(fact):
+		return before.ran.step + " has run since"
 	case before.fresh != "":
 		return before.fresh + " begins anew"
 	case m.otherVolume(step.Relies, fact) != "":
@@ -226,29 +232,12 @@ func whyLookAgain(fact Fact, before effect) string {
 		return before.restarted + " is started"
 	case before.work != "":
 		return before.work + " runs before it"
+	case before.ran.after(fact):
+		return before.ran.step + " has run since"
 	case before.start.time.After(fact.Time):
 		return before.start.name + " has been started since"
 	}
 	return ""
-}
-
-func (m *maker) decideHelper(step *Step, why string) (Action, string) {
-	status, there := m.facts.Containers[step.Container]
-	same := there && step.Hash != "" && status.Labels[containers.LabelSpec] == step.Hash
-	_, recorded := m.facts.Steps[step.ID]
-	switch {
-	case !there:
-		return Create, why
-	case same && status.Running():
-		return Adopt, "runs already"
-	case same && status.Ended() && status.ExitCode == 0 && !status.OOMKilled && !recorded:
-		return Adopt, "ended while nobody watched"
-	case same && status.State == containers.StateCreated:
-		return Create, why + ", was made but not started"
-	case status.Ended() && status.ExitCode != 0:
-		return Recreate, "last attempt: " + status.Verdict()
-	}
-	return Recreate, why
 }
 
 func (m *maker) decideService(step *Step) (Action, string) {

@@ -280,7 +280,7 @@ func hasSteps(p *plan.Plan, name string) bool {
 }
 
 // TestSweep: what a run that died between record and removal has left is
-// removed, what is kept on purpose or alive is not.
+// removed, what is kept on purpose is not.
 func TestSweep(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -291,7 +291,6 @@ func TestSweep(t *testing.T) {
 		{"ended", containers.Status{State: containers.StateExited}, stages.Keep{}, true},
 		{"made and never started", containers.Status{State: containers.StateCreated}, stages.Keep{}, true},
 		{"kept on failure, and it did not fail", containers.Status{State: containers.StateExited}, stages.Keep{Policy: "on_failure"}, true},
-		{"alive", containers.Status{State: containers.StateRunning}, stages.Keep{}, false},
 		{"kept", containers.Status{State: containers.StateExited}, stages.Keep{Policy: "always"}, false},
 		{"kept for a while", containers.Status{State: containers.StateExited}, stages.Keep{For: time.Hour}, false},
 	} {

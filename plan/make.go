@@ -26,7 +26,7 @@ func Make(stack *stages.Stack, facts Facts, now time.Time) *Plan {
 		m.stage(&stack.Stages[i])
 	}
 	m.handedOver()
-	m.sweep(now)
+	m.plan.Sweep = m.sweep(now)
 	return m.plan
 }
 
@@ -178,8 +178,8 @@ func (m *maker) label(step *Step) {
 		// A helper's end is its result: an engine that starts it again would
 		// hide it. Retries are ours.
 		step.Spec.Restart = containers.Restart{}
-		if keep := m.stages[step.Stage].source.Keep; keep.For > 0 {
-			labels[containers.LabelKeep] = keep.For.String()
+		if keep := keepLabel(m.stages[step.Stage].source.Keep); keep != "" {
+			labels[containers.LabelKeep] = keep
 		}
 	}
 	step.Spec.Labels = labels
@@ -295,24 +295,4 @@ func (m *maker) handedOver() {
 			step.Action, step.Cause = Skip, fmt.Sprintf("handed %s over to %s", step.Exclusive, later.ID)
 		}
 	}
-}
-
-// sweep finds kept helpers whose time is over, and those that are recorded as
-// done but were not removed: the run that recorded them died right then.
-func (m *maker) sweep(now time.Time) {
-	for _, step := range m.plan.Steps {
-		status, there := m.facts.Containers[step.Container]
-		keep := m.stages[step.Stage].source.Keep
-		if there && step.Helper() && step.Action == Skip && !status.Running() && keep.For == 0 && keep.Policy != "always" {
-			m.plan.Sweep = append(m.plan.Sweep, step.Container)
-		}
-	}
-	for name, status := range m.facts.Containers {
-		keep, err := time.ParseDuration(status.Labels[containers.LabelKeep])
-		if err == nil && status.Ended() && now.After(status.Finished.Add(keep)) {
-			m.plan.Sweep = append(m.plan.Sweep, name)
-		}
-	}
-	slices.Sort(m.plan.Sweep)
-	m.plan.Sweep = slices.Compact(m.plan.Sweep)
 }

@@ -32,7 +32,9 @@ type Fact struct {
 	// Spec is the hash of what was done, Image the ID of the image that did it.
 	Spec, Image string
 	Run         string
-	Time        time.Time
+	// Seq is the record's number within the run.
+	Seq  int64
+	Time time.Time
 	// Values that it handed on with ::set.
 	Values map[string]string
 	// Parts are what Spec is the hash of (see PartsOf); nil in records of
@@ -73,9 +75,8 @@ type Plan struct {
 	Steps []*Step `json:"steps"`
 	// Stages in the order of the file.
 	Stages []*Stage `json:"stages"`
-	// Sweep are containers to remove first: kept helpers whose time is over, and
-	// recorded ones that were not removed.
-	Sweep []string `json:"sweep,omitempty"`
+	// Sweep are helpers' containers to remove first, by name.
+	Sweep []Leftover `json:"sweep,omitempty"`
 }
 
 // Stage is a stage's part of the plan.

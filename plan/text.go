@@ -41,8 +41,8 @@ func (p *Plan) String() string {
 			}
 		}
 	}
-	for _, name := range p.Sweep {
-		fmt.Fprintf(&b, "\nremove first: %s, ended and recorded\n", name)
+	for _, l := range p.Sweep {
+		fmt.Fprintf(&b, "\nremove first: %s, %s\n", l.Container, l.Cause)
 	}
 	return b.String()
 }

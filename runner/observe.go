@@ -147,7 +147,7 @@ func factsOf(recorded map[string]events.Event) map[string]plan.Fact {
 	facts := make(map[string]plan.Fact, len(recorded))
 	for id, e := range recorded {
 		facts[id] = plan.Fact{
-			Spec: e.Spec, Image: e.Image, Run: e.Run, Time: e.Time, Values: e.Values, Parts: e.Parts, Volumes: e.Volumes,
+			Spec: e.Spec, Image: e.Image, Run: e.Run, Seq: e.Seq, Time: e.Time, Values: e.Values, Parts: e.Parts, Volumes: e.Volumes,
 		}
 	}
 	return facts

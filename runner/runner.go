@@ -246,7 +246,7 @@ func (r *run) end(walked schedule.Result, broken error) (Result, error) {
 }
 
 // ensure makes the networks and volumes that the steps to come need, and
-// removes kept helpers whose time is over.
+// removes helpers that outlived their reason.
 func (r *run) ensure(ctx context.Context) error {
 	if !r.needsContainers() {
 		return nil
@@ -265,8 +265,8 @@ func (r *run) ensure(ctx context.Context) error {
 			return err
 		})
 	}
-	for _, name := range r.plan.Sweep {
-		group.Go(func() error { return r.engine.Destroy(ctx, name) })
+	for _, leftover := range r.plan.Sweep {
+		group.Go(func() error { return r.crew.Sweep(ctx, leftover) })
 	}
 	return group.Wait()
 }

@@ -26,6 +26,8 @@ type holders struct {
 type lastEnd struct {
 	step, how string
 	clean     bool
+	// at is when it ended, or when that was recorded.
+	at time.Time
 }
 
 // load takes over what earlier runs recorded.
@@ -37,7 +39,7 @@ func (h *holders) load(recorded map[string]events.Event) {
 			continue
 		}
 		status := containers.Status{State: containers.StateExited, ExitCode: *e.ExitCode, OOMKilled: e.OOM}
-		h.ends[volume] = lastEnd{step: e.Step, how: status.Verdict(), clean: *e.ExitCode != 137 && !e.OOM}
+		h.ends[volume] = lastEnd{step: e.Step, how: status.Verdict(), clean: *e.ExitCode != 137 && !e.OOM, at: e.Time}
 	}
 }
 
@@ -47,7 +49,15 @@ func (h *holders) ended(volume, step string, spec containers.Spec, status contai
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.ends[volume] = lastEnd{step: step, how: status.Verdict(), clean: clean(status, spec)}
+	h.ends[volume] = lastEnd{step: step, how: status.Verdict(), clean: clean(status, spec), at: status.Finished}
+}
+
+// knows tells whether what is known of the volume is at least as new as this end.
+func (h *holders) knows(volume string, status containers.Status) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	end, known := h.ends[volume]
+	return known && !status.Finished.After(end.at)
 }
 
 // unclean says how the last holder, if it was another step, ended when that
@@ -151,8 +161,10 @@ func (c *Crew) handOver(ctx context.Context, a *active, holder containers.Status
 		return outcome{}, true
 	}
 	if holder.Ended() {
-		if step.Helper() {
-			return outcome{}, true // its end was recorded when it ended
+		// A helper's end was recorded when it ended, but for one that ended
+		// while nobody watched.
+		if step.Helper() && c.holds.knows(a.Exclusive, holder) {
+			return outcome{}, true
 		}
 		c.holds.ended(a.Exclusive, step.ID, specOf(step), holder)
 		return outcome{}, true

@@ -117,6 +117,11 @@ func (c *Crew) makeHelper(ctx context.Context, a *active) (image string, o outco
 	if o, ok := c.takeOver(ctx, a); !ok {
 		return "", o, false
 	}
+	if a.Action == plan.Recreate && a.attempt == 1 {
+		if o, ok := c.lastAttempt(ctx, a); !ok {
+			return "", o, false
+		}
+	}
 	if a.Action == plan.Recreate || a.attempt > 1 {
 		if err := c.Engine.Destroy(ctx, a.Container); err != nil {
 			return "", c.callFailed(ctx, err), false

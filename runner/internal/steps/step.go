@@ -129,13 +129,14 @@ func (c *Crew) resolveSpec(a *active) (outcome, bool) {
 	if len(missing) > 0 {
 		return failed("no step before it handed on %s (a helper hands a value on by printing ::set key=value::)", strings.Join(missing, ", ")), false
 	}
-	labels := make(map[string]string, len(spec.Labels)+3)
+	labels := make(map[string]string, len(spec.Labels)+4)
 	for k, v := range spec.Labels {
 		labels[k] = v
 	}
 	labels[containers.LabelRun] = c.Run
 	labels[containers.LabelAttempt] = fmt.Sprint(a.attempt)
 	labels[containers.LabelSpec] = spec.Hash()
+	labels[containers.LabelCreated] = time.Now().UTC().Format(time.RFC3339Nano)
 	spec.Labels = labels
 	a.spec = spec
 	return outcome{}, true

@@ -1,0 +1,93 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/stages"
+)
+
+// Leftover is a helper's container that outlived its reason.
+type Leftover struct {
+	Container string `json:"container"`
+	// Step is the container's own, which may stand in no plan any more.
+	Step  string `json:"step,omitempty"`
+	Cause string `json:"cause"`
+	// Recorded tells that the outcome is in the ledger already.
+	Recorded bool `json:"recorded,omitempty"`
+	// Status is what was seen of it.
+	Status containers.Status `json:"-"`
+}
+
+// The values of LabelKeep that are not durations.
+const (
+	keepAlways    = "always"
+	keepOnFailure = "on_failure"
+)
+
+// keepLabel says on a helper's container how long it stays once it has ended,
+// "" for not at all: later runs must know it, when the stack file may say
+// something else.
+func keepLabel(keep stages.Keep) string {
+	switch {
+	case keep.For > 0:
+		return keep.For.String()
+	case keep.Policy == keepAlways, keep.Policy == keepOnFailure:
+		return keep.Policy
+	}
+	return ""
+}
+
+// sweep finds the helpers' containers that no step of this run takes over or
+// replaces at its turn: those that a run recorded and died before it could
+// destroy them, those of steps that stand in the file no more, those that still run
+// although their step begins anew, and kept ones whose time is over.
+func (m *maker) sweep(now time.Time) []Leftover {
+	byContainer := map[string]*Step{}
+	for _, step := range m.plan.Steps {
+		if step.Helper() {
+			byContainer[step.Container] = step
+		}
+	}
+	var out []Leftover
+	for _, name := range slices.Sorted(maps.Keys(m.facts.Containers)) {
+		status, step := m.facts.Containers[name], byContainer[name]
+		if step == nil && status.Labels[containers.LabelRole] != containers.RoleHelper {
+			continue
+		}
+		cause, recorded := m.leftover(status, step, now)
+		if cause != "" {
+			out = append(out, Leftover{
+				Container: name, Step: status.Labels[containers.LabelStep], Cause: cause, Recorded: recorded, Status: status,
+			})
+		}
+	}
+	return out
+}
+
+// leftover says why a helper's container is to go; "" when it is not.
+func (m *maker) leftover(status containers.Status, step *Step, now time.Time) (cause string, recorded bool) {
+	keep := status.Labels[containers.LabelKeep]
+	if step != nil {
+		keep = keepLabel(m.stages[step.Stage].source.Keep)
+	}
+	limit, err := time.ParseDuration(keep)
+	timed := err == nil
+	switch {
+	case timed && status.Ended() && !status.Finished.IsZero() && now.After(status.Finished.Add(limit)):
+		return "kept long enough", step != nil && step.Action == Skip
+	case status.Ended() && (timed || keep == keepAlways || keep == keepOnFailure && (status.ExitCode != 0 || status.OOMKilled)):
+		return "", false // kept; where its step runs, that one replaces it
+	case step == nil:
+		return "its step is in the stack file no more", false
+	case step.Action == Skip && status.Running():
+		return "its step is done without it", false
+	case step.Action == Skip:
+		return "its outcome is recorded", !m.unrecorded(step, status)
+	case step.Action == Recreate && status.Running():
+		return "its step begins anew: " + step.Cause, false
+	}
+	return "", false
+}

@@ -1,0 +1,98 @@
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/plan"
+	"github.com/stagehand-dev/stagehand/runner/internal/record"
+)
+
+// Sweep removes a helper that outlived its reason. One that runs is stopped by
+// its own signal and grace first. How it ended is recorded, unless it is
+// already, before the container goes: an exclusive volume that it held is not
+// to be handed on as if nothing had happened.
+func (c *Crew) Sweep(ctx context.Context, l plan.Leftover) error {
+	status := l.Status
+	if status.Running() {
+		grace, err := time.ParseDuration(status.Labels[containers.LabelGrace])
+		if err != nil {
+			grace = containers.DefaultGrace
+		}
+		ended, err := c.stop(ctx, l.Container, grace)
+		if errors.Is(err, containers.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("stopping %s: %w", l.Container, err)
+		}
+		status = ended
+	}
+	if !l.Recorded {
+		if err := c.Record.Emit(c.stray(ctx, l, status)); err != nil {
+			return err
+		}
+	}
+	if err := c.Engine.Destroy(ctx, l.Container); err != nil {
+		return fmt.Errorf("destroying %s: %w", l.Container, err)
+	}
+	e := events.Event{Kind: events.HelperDestroyed, Step: l.Step, Container: l.Container, Cause: l.Cause}
+	e.Stage, e.App = status.Labels[containers.LabelStage], status.Labels[containers.LabelApp]
+	return c.Record.Emit(e)
+}
+
+// stray records the end of a helper that was not this run's.
+func (c *Crew) stray(ctx context.Context, l plan.Leftover, status containers.Status) events.Event {
+	e := events.Event{
+		Kind: events.ServiceStopped, Step: l.Step, Container: l.Container, Cause: l.Cause,
+		Stage: status.Labels[containers.LabelStage], App: status.Labels[containers.LabelApp],
+	}
+	if !status.Ended() {
+		return e
+	}
+	code := status.ExitCode
+	e.ExitCode, e.OOM, e.Logs = &code, status.OOMKilled, lastLines(ctx, c.Engine, l.Container)
+	if volume := status.Labels[containers.LabelExclusive]; volume != "" && !c.holds.knows(volume, status) {
+		e.Exclusive = volume
+		c.holds.ended(volume, l.Step, containers.Spec{}, status)
+	}
+	return e
+}
+
+// lastAttempt records how the container that stands in the step's place
+// ended, before it makes room: its run died before it could. One that runs
+// is stopped first.
+func (c *Crew) lastAttempt(ctx context.Context, a *active) (outcome, bool) {
+	status, err := c.Engine.Status(ctx, a.Container)
+	switch {
+	case errors.Is(err, containers.ErrNotFound):
+		return outcome{}, true
+	case err != nil:
+		return c.callFailed(ctx, err), false
+	case status.Running():
+		o, _, ok := c.stopService(ctx, a.Container, a.Step, "its step begins anew: "+a.Cause)
+		return o, ok
+	case !status.Ended():
+		return outcome{}, true
+	}
+	e := record.About(events.StepRetrying, a.Step)
+	code := status.ExitCode
+	e.ExitCode, e.OOM, e.Logs = &code, status.OOMKilled, lastLines(ctx, c.Engine, a.Container)
+	e.Cause = "the last attempt, of run " + status.Labels[containers.LabelRun]
+	e.Outcome, e.Error = events.Failed, status.Verdict()
+	if status.ExitCode == 0 && !status.OOMKilled {
+		e.Outcome, e.Error = events.Done, ""
+	}
+	if a.Exclusive != "" && !c.holds.knows(a.Exclusive, status) {
+		e.Exclusive = a.Exclusive
+		c.holds.ended(a.Exclusive, a.ID, a.spec, status)
+	}
+	if err := c.Record.Emit(e); err != nil {
+		return broke(err), false
+	}
+	return outcome{}, true
+}
