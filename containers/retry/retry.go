@@ -155,9 +155,9 @@ func (r *engine) Create(ctx context.Context, spec containers.Spec) (containers.S
 	return status, err
 }
 
-// Start is repeated only after a look: a helper whose start was carried out
-// and whose response got lost may have ended meanwhile, and starting it again
-// would do its work twice. A container that has never run is started again.
+// Start is repeated only after a look that was answered: a helper whose start
+// was carried out and whose response got lost may have ended meanwhile, and
+// starting it again would do its work twice. A container that has never run is started again.
 // One that was started before by somebody else and stands ended now is started again
 // too: its last end is older than this call.
 func (r *engine) Start(ctx context.Context, name string) error {
@@ -170,16 +170,19 @@ func (r *engine) Start(ctx context.Context, name string) error {
 		seen = before.Started
 	}
 	defer r.started.Delete(name)
+	tried := false
 	return againErr(ctx, r, func() error {
-		err := r.Engine.Start(ctx, name)
-		if !errors.Is(err, containers.ErrUnavailable) {
-			return err
+		if tried {
+			now, err := r.Engine.Status(ctx, name)
+			if err != nil {
+				return err
+			}
+			if now.Running() || now.Ended() && !now.Started.Equal(seen.(time.Time)) {
+				return nil
+			}
 		}
-		now, lookErr := r.Engine.Status(ctx, name)
-		if lookErr == nil && (now.Running() || now.Ended() && !now.Started.Equal(seen.(time.Time))) {
-			return nil
-		}
-		return err
+		tried = true
+		return r.Engine.Start(ctx, name)
 	})
 }
 
