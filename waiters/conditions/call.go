@@ -2,9 +2,11 @@ package conditions
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/waiters"
 )
 
@@ -59,10 +61,14 @@ func (c *Call) Do(ctx context.Context, w waiters.World) (CallResult, error) {
 		return CallResult{}, err
 	}
 	dead, err := w.FirstDead(ctx, c.HTTP.References())
-	if err != nil {
+	switch {
+	case errors.Is(err, containers.ErrUnavailable):
+		// It took the request's connection with it. Whether to send it again is
+		// for the stage's retries to say, not for us.
+		o.Detail += ", and the engine does not answer"
+	case err != nil:
 		return CallResult{}, err
-	}
-	if dead != nil {
+	case dead != nil:
 		o.Detail += ": " + dead.Error()
 	}
 	return CallResult{Detail: o.Detail}, nil
