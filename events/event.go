@@ -29,6 +29,11 @@ const (
 	LeaseAcquired Kind = "lease.acquired"
 	// LeaseLost: the run must not act any more, and ends.
 	LeaseLost Kind = "lease.lost"
+	// StepStopping: the step's container is about to be stopped, for Cause. Of a
+	// helper, Outcome is done when it has done what it was for (its until holds),
+	// else skipped. Whoever finds the container ended, or still running, knows
+	// then that its end is not its own.
+	StepStopping Kind = "step.stopping"
 	// StepRetrying: the attempt failed and another follows after Cause's delay.
 	StepRetrying Kind = "step.retrying"
 	// ServiceStopped: a service was stopped or removed by this run (a

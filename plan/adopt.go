@@ -51,9 +51,15 @@ func (m *maker) decideHelper(step *Step, why string, before effect) (Action, str
 	status, there := m.facts.Containers[step.Container]
 	same := there && step.Hash != "" && status.Labels[containers.LabelSpec] == step.Hash
 	wanted := same && m.unrecorded(step, status) && current(step, status, before)
+	stop, stopped := m.stopOf(step, status)
 	switch {
 	case !there:
 		return Create, why
+	case wanted && stopped && stop.Served:
+		step.Served = true
+		return Adopt, "had done its work when run " + stop.Run + " ended"
+	case wanted && stopped:
+		return Recreate, "was being stopped when run " + stop.Run + " ended"
 	case wanted && status.Running():
 		return Adopt, "runs already"
 	case wanted && status.Ended() && status.ExitCode == 0 && !status.OOMKilled:
@@ -84,6 +90,18 @@ func (m *maker) begunAgain(step *Step) string {
 		return ""
 	}
 	return "was begun again by run " + status.Labels[containers.LabelRun]
+}
+
+// pending tells whether nobody has seen the end of what the intent began.
+func (s Stop) pending() bool { return s.Run != "" && !s.Over }
+
+// stopOf finds the recorded intent to stop this very container.
+func (m *maker) stopOf(step *Step, status containers.Status) (Stop, bool) {
+	stop, known := m.facts.Stops[step.ID]
+	if !known || status.State == containers.StateCreated || made(status).After(stop.Time) {
+		return Stop{}, false
+	}
+	return stop, true
 }
 
 // current tells whether nothing that stands before the container's step has

@@ -261,6 +261,9 @@ func (m *maker) decideService(step *Step) (Action, string) {
 		return Create, "was made but not started"
 	case !status.Running():
 		return Restart, "had ended: " + status.Verdict()
+	case m.facts.Stops[step.ID].pending():
+		step.Stopping = true
+		return Restart, "was being stopped when run " + m.facts.Stops[step.ID].Run + " ended"
 	case step.Exclusive != "" && m.holds[step.Exclusive] != "":
 		return Restart, fmt.Sprintf("is stopped for %s, which needs %s to itself", m.holds[step.Exclusive], step.Exclusive)
 	}

@@ -21,6 +21,9 @@ type Facts struct {
 	Volumes map[string]containers.VolumeStatus
 	// Images on the engine: reference to ID. A missing one is to be pulled.
 	Images map[string]string
+	// Stops hold, by step ID, the last time that a run was about to stop the
+	// step's container, or has.
+	Stops map[string]Stop
 	// Disproved says, by step ID, why the proof of a recorded step does not hold.
 	Disproved map[string]string
 	// Asked says, by step ID, who asked for the step to be done again: see Select.
@@ -42,6 +45,16 @@ type Fact struct {
 	Parts map[string]string
 	// Volumes are those that it could rely on: name to Identity.
 	Volumes map[string]string
+}
+
+// Stop is a run's intent to stop a container, recorded before it did.
+type Stop struct {
+	Run  string
+	Time time.Time
+	// Served tells that the helper had done what it was for: its until held.
+	Served bool
+	// Over tells that the container is known to have been stopped.
+	Over bool
 }
 
 // Action is what the runner does for a step.
@@ -131,6 +144,13 @@ type Step struct {
 	Relies []string `json:"-"`
 	// Parts of an inline step; a container's are PartsOf its spec.
 	Parts map[string]string `json:"-"`
+
+	// Served tells of a helper to adopt that its condition held in the run that
+	// died: it was told to stop, and its end only has to be clean.
+	Served bool `json:"served,omitempty"`
+	// Stopping tells of a service to start that it still runs, but may have been
+	// told to stop by a run that died meanwhile.
+	Stopping bool `json:"stopping,omitempty"`
 
 	// Spec is the container to make, labels included; nil for inline steps.
 	// It still holds the marks of values that are handed on.

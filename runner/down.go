@@ -187,6 +187,11 @@ func (d *demolition) remove(ctx context.Context, wave []containers.Status, cause
 				Exclusive: status.Labels[containers.LabelExclusive],
 			}
 			if status.Running() {
+				intent := e
+				intent.Kind, intent.Exclusive = events.StepStopping, ""
+				if err := d.record.Emit(intent); err != nil {
+					return err
+				}
 				grace, err := time.ParseDuration(status.Labels[containers.LabelGrace])
 				if err != nil {
 					grace = containers.DefaultGrace

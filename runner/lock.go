@@ -1,11 +1,11 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
@@ -88,7 +88,13 @@ func (i *informed) Recorded(ctx context.Context, stack, engineID string) (map[st
 			i.heard = append(i.heard, e)
 		}
 	}
-	slices.SortFunc(i.heard, func(a, b events.Event) int { return strings.Compare(a.Step, b.Step) })
+	// In the order in which they happened: that is what the next run goes by.
+	slices.SortFunc(i.heard, func(a, b events.Event) int {
+		if a.Run == b.Run {
+			return cmp.Compare(a.Seq, b.Seq)
+		}
+		return a.Time.Compare(b.Time)
+	})
 	return recorded, nil
 }
 

@@ -152,3 +152,12 @@ func factsOf(recorded map[string]events.Event) map[string]plan.Fact {
 	}
 	return facts
 }
+
+// stopsOf reads the ledger's intents as facts.
+func stopsOf(intents map[string]events.Event) map[string]plan.Stop {
+	stops := make(map[string]plan.Stop, len(intents))
+	for id, e := range intents {
+		stops[id] = plan.Stop{Run: e.Run, Time: e.Time, Served: e.Outcome == events.Done, Over: e.Kind == events.ServiceStopped}
+	}
+	return stops
+}

@@ -32,6 +32,8 @@ type Ledger interface {
 	// Holders returns, by exclusive volume, the latest event in which a
 	// container that held it ended.
 	Holders(ctx context.Context, stack, engineID string) (map[string]events.Event, error)
+	// Stops returns, by step ID, the latest step.stopping or service.stopped.
+	Stops(ctx context.Context, stack, engineID string) (map[string]events.Event, error)
 	// Forget takes the records of the named steps back; of all where none is named.
 	Forget(ctx context.Context, stack, engineID string, steps ...string) error
 }
@@ -169,7 +171,11 @@ func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine,
 	if err != nil {
 		return nil, knowledge{}, fmt.Errorf("%w: %w", ErrLedger, err)
 	}
-	facts.Steps, facts.Asked = factsOf(recorded), asked
+	stops, err := ledger.Stops(ctx, stack.Name, engineID)
+	if err != nil {
+		return nil, knowledge{}, fmt.Errorf("%w: %w", ErrLedger, err)
+	}
+	facts.Steps, facts.Stops, facts.Asked = factsOf(recorded), stopsOf(stops), asked
 	now := time.Now()
 	p := plan.Make(stack, facts, now)
 	facts.Disproved, err = disproved(ctx, World(stack, engine), p)

@@ -106,6 +106,7 @@ func (l *Lines) Emit(_ context.Context, e events.Event) error {
 		}
 	case events.LeaseLost:
 		l.line(e.Time, e.Stack, "lease", "lost")
+	case events.StepStopping: // what comes of it is told
 	case events.HelperDestroyed:
 		l.line(e.Time, subject(e), "removed", e.Container)
 	case events.ServiceStopped:

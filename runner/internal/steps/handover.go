@@ -169,6 +169,15 @@ func (c *Crew) handOver(ctx context.Context, a *active, holder containers.Status
 		c.holds.ended(a.Exclusive, step.ID, specOf(step), holder)
 		return outcome{}, true
 	}
+	if step.Helper() && step.Action == plan.Adopt {
+		// A helper of a run that died: it is to be adopted at its turn, not undone.
+		status, err := c.Engine.Wait(ctx, holder.Name)
+		if err != nil {
+			return c.callFailed(ctx, err), false
+		}
+		c.holds.ended(a.Exclusive, step.ID, specOf(step), status)
+		return outcome{}, true
+	}
 	o, status, ok := c.stopService(ctx, holder.Name, step, fmt.Sprintf("to hand %s over to %s", a.Exclusive, a.ID))
 	if ok {
 		c.holds.ended(a.Exclusive, step.ID, specOf(step), status)
@@ -204,6 +213,13 @@ func (c *Crew) stopService(ctx context.Context, name string, step *plan.Step, ca
 	if err == nil && status.Labels[containers.LabelGrace] != "" {
 		if own, parseErr := time.ParseDuration(status.Labels[containers.LabelGrace]); parseErr == nil {
 			grace = own
+		}
+	}
+	intent := record.About(events.StepStopping, step)
+	intent.Container, intent.Outcome, intent.Cause = name, events.Skipped, cause
+	if err == nil && status.Running() {
+		if err := c.Record.Emit(intent); err != nil {
+			return broke(err), status, false
 		}
 	}
 	status, err = c.stop(ctx, name, grace)

@@ -43,27 +43,33 @@ func (c *Crew) helper(ctx context.Context, a *active, over <-chan error) outcome
 	output := c.follow(life, a)
 
 	var end helperEnd
-	var stopped *outcome
-	var finished bool
+	var stopped *outcome // why it was stopped before it had done its work
+	var served, ownEnd bool
 	select {
 	case end = <-ended:
+		ownEnd = true
 	case err := <-over:
-		finished = err == nil
+		served = err == nil
 		if err != nil {
 			o := waitFailure(ctx, err, waiters.Observation{})
 			stopped = &o
 		}
-		end = c.stopHelper(ctx, a, ended)
+		end, ownEnd = c.stopHelper(ctx, a, ended, stopped)
 	case <-ctx.Done():
 		o := interruption(ctx, output.last())
 		stopped = &o
-		end = c.stopHelper(ctx, a, ended)
+		end, ownEnd = c.stopHelper(ctx, a, ended, stopped)
 	}
-	o = c.judge(a, end, stopped, finished)
+	if ownEnd {
+		stopped = nil
+	}
+	o = c.judge(a, end, stopped, served)
 	if o.broken != nil {
 		return o
 	}
-	output.finish(life, c.Engine, a.Container)
+	if err := output.finish(life, c.Engine, a.Container); err != nil {
+		return broke(err)
+	}
 	o.spec, o.parts, o.image = a.spec.Labels[containers.LabelSpec], plan.PartsOf(a.spec), image
 	o.values, o.held = output.handed(), true
 	if len(o.logs) == 0 {
@@ -73,7 +79,7 @@ func (c *Crew) helper(ctx context.Context, a *active, over <-chan error) outcome
 }
 
 // judge turns the end of a helper's container into an outcome.
-func (c *Crew) judge(a *active, end helperEnd, stopped *outcome, finished bool) outcome {
+func (c *Crew) judge(a *active, end helperEnd, stopped *outcome, served bool) outcome {
 	if stopped != nil && stopped.broken != nil {
 		return *stopped
 	}
@@ -95,10 +101,10 @@ func (c *Crew) judge(a *active, end helperEnd, stopped *outcome, finished bool) 
 			o.status = &status
 		}
 		return o
-	case finished && !clean(status, a.spec):
+	case served && !clean(status, a.spec):
 		return outcome{kind: events.Failed, status: &status, failure: fmt.Sprintf(
 			"did its work, but did not shut down cleanly within its grace of %s: %s", a.spec.Grace(), status.Verdict())}
-	case finished, status.ExitCode == 0 && !status.OOMKilled:
+	case served, status.ExitCode == 0 && !status.OOMKilled:
 		return outcome{kind: events.Done, status: &status}
 	}
 	return outcome{kind: events.Failed, status: &status, failure: status.Verdict()}
@@ -209,17 +215,40 @@ func (c *Crew) startFailed(ctx context.Context, a *active, err error) outcome {
 }
 
 // stopHelper stops the container within its grace, at once when the user asks
-// twice, and returns how it ended.
-func (c *Crew) stopHelper(ctx context.Context, a *active, ended <-chan helperEnd) helperEnd {
-	status, err := c.stop(context.WithoutCancel(ctx), a.Container, a.spec.Grace())
+// twice, and returns how it ended. why is nil when it has done its work. One
+// that has ended by itself meanwhile is not stopped: ownEnd is true then. That it is about to be stopped
+// is recorded first: should this process die, an exit 0 that answers our
+// signal must not pass for work that was done.
+func (c *Crew) stopHelper(ctx context.Context, a *active, ended <-chan helperEnd, why *outcome) (end helperEnd, ownEnd bool) {
+	ctx = context.WithoutCancel(ctx)
+	select {
+	case end := <-ended:
+		return end, true
+	default:
+	}
+	switch status, err := c.Engine.Status(ctx, a.Container); {
+	case err != nil: // nothing can be stopped, so nothing is said of stopping
+		return helperEnd{err: err}, false
+	case status.Ended():
+		return helperEnd{status: status}, true
+	}
+	e := record.About(events.StepStopping, a.Step)
+	e.Attempt, e.Outcome, e.Cause = a.attempt, events.Done, "has done its work"
+	if why != nil {
+		e.Outcome, e.Cause = events.Skipped, why.failure
+	}
+	if err := c.Record.Emit(e); err != nil {
+		return helperEnd{err: err}, false
+	}
+	status, err := c.stop(ctx, a.Container, a.spec.Grace())
 	if err == nil && status.Ended() {
-		return helperEnd{status: status}
+		return helperEnd{status: status}, false
 	}
 	select {
 	case end := <-ended:
-		return end
+		return end, false
 	case <-time.After(time.Second):
-		return helperEnd{status, err}
+		return helperEnd{status, err}, false
 	}
 }
 
@@ -236,6 +265,13 @@ func (c *Crew) until(ctx context.Context, a *active, condition waiters.Condition
 		}
 		over <- err
 	}()
+	return over
+}
+
+// served is the channel of a helper whose condition held already.
+func served() <-chan error {
+	over := make(chan error, 1)
+	over <- nil
 	return over
 }
 

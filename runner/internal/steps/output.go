@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"strings"
@@ -24,14 +25,19 @@ const (
 	progressPause = 200 * time.Millisecond
 	// outputPatience is how long the log stream may lag behind the end of its container.
 	outputPatience = 2 * time.Second
+	// rereadPatience is how long a log whose stream breaks again and again is
+	// begun anew, after rereadPause each time.
+	rereadPatience = 30 * time.Second
+	rereadPause    = 250 * time.Millisecond
 )
 
 // output follows what a helper prints: its last lines, its progress and what
 // it hands on.
 type output struct {
-	tail tail
-	done chan struct{}
-	err  error
+	tail   tail
+	done   chan struct{}
+	cancel context.CancelFunc
+	err    error
 
 	mu       sync.Mutex
 	values   map[string]string
@@ -41,9 +47,11 @@ type output struct {
 // follow reads the helper's log until it ends or ctx does. The goroutine is
 // owned by the output: finish waits for it.
 func (c *Crew) follow(ctx context.Context, a *active) *output {
-	out := &output{values: map[string]string{}, done: make(chan struct{})}
+	ctx, cancel := context.WithCancel(ctx)
+	out := &output{values: map[string]string{}, done: make(chan struct{}), cancel: cancel}
 	go func() {
 		defer close(out.done)
+		defer cancel()
 		reader, err := c.Engine.Logs(ctx, a.Container, containers.LogOptions{Follow: true})
 		if err != nil {
 			out.err = err
@@ -100,30 +108,50 @@ func (o *output) last() string {
 }
 
 // finish waits until all that the ended container printed has been read. A
-// stream that broke is read again from the beginning.
-func (o *output) finish(ctx context.Context, engine containers.Engine, name string) {
-	select {
-	case <-o.done:
-	case <-time.After(outputPatience):
-	case <-ctx.Done():
-	}
+// stream that broke is read again from the beginning, patiently: a value that
+// a helper handed on is lost for good once the helper is recorded without it. The
+// error is that of an engine which does not answer. A log that cannot be had at all (none
+// is kept, the container is gone) is none.
+func (o *output) finish(ctx context.Context, engine containers.Engine, name string) error {
 	select {
 	case <-o.done:
 		if o.err == nil {
-			return
+			return nil
 		}
-	default:
-		return // still being read; what it has is kept, what it lacks is late
+	case <-time.After(outputPatience):
+		o.cancel()
+		<-o.done
 	}
-	ctx, cancel := context.WithTimeout(ctx, outputPatience)
-	defer cancel()
+	deadline := time.Now().Add(rereadPatience)
+	for {
+		err, broken := o.read(ctx, engine, name)
+		if !broken {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("reading what %s printed: %w: %w", name, containers.ErrUnavailable, err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(rereadPause):
+		}
+	}
+}
+
+// read reads the whole log anew. broken tells that the stream ended before the log did.
+func (o *output) read(ctx context.Context, engine containers.Engine, name string) (err error, broken bool) {
 	reader, err := engine.Logs(ctx, name, containers.LogOptions{})
+	if errors.Is(err, containers.ErrUnavailable) || ctx.Err() != nil {
+		return err, false
+	}
 	if err != nil {
-		return
+		return nil, false
 	}
 	defer reader.Close()
 	o.tail.reset()
-	_ = eachLine(reader, func(line string) { o.take(line) })
+	err = eachLine(reader, func(line string) { o.take(line) })
+	return err, err != nil
 }
 
 // lastLines reads the last lines of a container; none when they cannot be read.

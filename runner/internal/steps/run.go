@@ -10,6 +10,9 @@ func (c *Crew) runHelper(ctx context.Context, a *active) outcome {
 	if a.Unit.Until == nil {
 		return c.helper(ctx, a, nil)
 	}
+	if a.Served && a.attempt == 1 {
+		return c.helper(ctx, a, served())
+	}
 	condition, o, ok := c.resolved(a, a.Unit.Until)
 	if !ok {
 		return o

@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/stagehand-dev/stagehand/containers"
@@ -82,7 +83,20 @@ func (c *Crew) bringUp(ctx context.Context, a *active) (string, outcome, bool) {
 			return "", o, false
 		}
 	}
-	if a.Action != plan.Restart {
+	action := a.Action
+	if a.Stopping && a.attempt == 1 {
+		// Its end is waited for: who told it to stop has not seen it.
+		o, _, ok := c.stopService(ctx, a.Container, a.Step, a.Cause)
+		switch gone, err := c.gone(ctx, a.Container); {
+		case err != nil:
+			return "", c.callFailed(ctx, err), false
+		case gone:
+			action = plan.Create
+		case !ok:
+			return "", o, false
+		}
+	}
+	if action != plan.Restart {
 		if o, ok := c.create(ctx, a); !ok {
 			return "", o, false
 		}
@@ -95,6 +109,15 @@ func (c *Crew) bringUp(ctx context.Context, a *active) (string, outcome, bool) {
 	}
 	c.deaths.forget(a.Container)
 	return image, outcome{}, true
+}
+
+// gone tells whether there is no such container any more.
+func (c *Crew) gone(ctx context.Context, name string) (bool, error) {
+	_, err := c.Engine.Status(ctx, name)
+	if errors.Is(err, containers.ErrNotFound) {
+		return true, nil
+	}
+	return false, err
 }
 
 // removeService stops the old container by its own signal and grace before it

@@ -23,6 +23,11 @@ func (c *Crew) Sweep(ctx context.Context, l plan.Leftover) error {
 		if err != nil {
 			grace = containers.DefaultGrace
 		}
+		intent := c.strayEvent(events.StepStopping, l)
+		intent.Outcome = events.Skipped
+		if err := c.Record.Emit(intent); err != nil {
+			return err
+		}
 		ended, err := c.stop(ctx, l.Container, grace)
 		if errors.Is(err, containers.ErrNotFound) {
 			return nil
@@ -40,17 +45,20 @@ func (c *Crew) Sweep(ctx context.Context, l plan.Leftover) error {
 	if err := c.Engine.Destroy(ctx, l.Container); err != nil {
 		return fmt.Errorf("destroying %s: %w", l.Container, err)
 	}
-	e := events.Event{Kind: events.HelperDestroyed, Step: l.Step, Container: l.Container, Cause: l.Cause}
-	e.Stage, e.App = status.Labels[containers.LabelStage], status.Labels[containers.LabelApp]
-	return c.Record.Emit(e)
+	return c.Record.Emit(c.strayEvent(events.HelperDestroyed, l))
+}
+
+// strayEvent is an event about a helper that was not this run's.
+func (c *Crew) strayEvent(kind events.Kind, l plan.Leftover) events.Event {
+	return events.Event{
+		Kind: kind, Step: l.Step, Container: l.Container, Cause: l.Cause,
+		Stage: l.Status.Labels[containers.LabelStage], App: l.Status.Labels[containers.LabelApp],
+	}
 }
 
 // stray records the end of a helper that was not this run's.
 func (c *Crew) stray(ctx context.Context, l plan.Leftover, status containers.Status) events.Event {
-	e := events.Event{
-		Kind: events.ServiceStopped, Step: l.Step, Container: l.Container, Cause: l.Cause,
-		Stage: status.Labels[containers.LabelStage], App: status.Labels[containers.LabelApp],
-	}
+	e := c.strayEvent(events.ServiceStopped, l)
 	if !status.Ended() {
 		return e
 	}
