@@ -22,7 +22,10 @@ type Spec struct {
 	// Platform is os[/arch[/variant]]; empty means the engine's own.
 	Platform string `json:"platform,omitempty"`
 
-	// Entrypoint and Command: nil keeps the image's, an empty non-nil slice clears it.
+	// Entrypoint and Command: nil keeps the image's, an empty non-nil slice
+	// clears it. An Entrypoint of at least one word takes the image's command
+	// away with its entrypoint, as Docker and Compose do: with Command nil it then
+	// runs without arguments.
 	Entrypoint []string `json:"entrypoint"`
 	Command    []string `json:"command"`
 	// Env holds KEY=VALUE, sorted by key.

@@ -21,7 +21,8 @@ type Harness struct {
 	// Engine is closed by whoever made it, best with t.Cleanup: cleaning up after a
 	// case, which the suite registers later and which thus runs earlier, needs it.
 	Engine containers.Engine
-	// Image is the image of the actor (see package actor), on the engine already.
+	// Image is the image of the actor (see package actor), on the engine
+	// already, with actor.Path as its entrypoint and actor.Command as its command.
 	Image string
 	// LimitsMemory: the engine ends a container that takes more than its
 	// Resources.Memory and says that this is why.

@@ -38,6 +38,7 @@ var lifeCases = []Case{
 	{"a stopped container is not restarted", restartStopped},
 	{"the engine's healthcheck is seen", healthcheck},
 	{"environment, arguments, folder and host name arrive", environment},
+	{"the image's command is kept, cleared, or dropped with the image's entrypoint", imageCommand},
 }
 
 func createRepeats(t *testing.T, h Harness) {
@@ -435,4 +436,26 @@ func environment(t *testing.T, h Harness) {
 		"light blue\n/tmp\nstage-door\nenv COLOR then pwd then hostname then args\n")
 	status = s.finish(s.spec("b", "two words", func(c *containers.Spec) { c.Entrypoint = []string{"/actor", "print", "one"} }))
 	equal(s, "log with an entrypoint", s.logs(status.Name, containers.LogOptions{}), "one two words\n")
+}
+
+func imageCommand(t *testing.T, h Harness) {
+	s := newStage(t, h)
+	one := []string{"/actor", "print", "one"}
+	for _, c := range []struct {
+		name                string
+		entrypoint, command []string
+		want                string
+	}{
+		{"kept", nil, nil, "the image's own command\n"},
+		{"cleared", nil, []string{}, ""},
+		{"replaced", nil, []string{"print", "two"}, "two\n"},
+		{"dropped", one, nil, "one\n"},
+		{"none beside an entrypoint", one, []string{}, "one\n"},
+	} {
+		spec := s.spec(strings.ReplaceAll(c.name, " ", "-"), "")
+		spec.Entrypoint, spec.Command = c.entrypoint, c.command
+		status := s.finish(spec)
+		equal(s, c.name, s.logs(status.Name, containers.LogOptions{}), c.want)
+		equal(s, c.name+": exit code", status.ExitCode, 0)
+	}
 }

@@ -21,7 +21,7 @@ import (
 const image = "stagehand/actor"
 
 func engine(t *testing.T) *memory.Engine {
-	e := memory.New(memory.Options{Images: map[string]memory.Program{image: actor.Main}})
+	e := memory.New(memory.Options{Images: map[string]memory.Program{image: actor.Main}, Commands: map[string][]string{image: actor.Command}})
 	t.Cleanup(e.Halt)
 	return e
 }

@@ -39,6 +39,8 @@ const entrypoint = "/program"
 type Options struct {
 	// Images by reference: on the engine from the start.
 	Images map[string]Program
+	// Commands are the images' own, by reference; one that is not here has none.
+	Commands map[string][]string
 	// Registry holds images that EnsureImage can pull, besides Images.
 	Registry map[string]Program
 	// HostFiles is the file system of the engine's host, for bind mounts.
@@ -79,6 +81,7 @@ var (
 type image struct {
 	id      string
 	program Program
+	command []string
 }
 
 // New returns an engine. Its only resources are memory and the goroutines of
@@ -104,10 +107,10 @@ func New(opts Options) *Engine {
 		e.hostFiles.Put(file)
 	}
 	for ref, p := range opts.Registry {
-		e.registry[ref] = image{digest("image", ref), p}
+		e.registry[ref] = image{digest("image", ref), p, opts.Commands[ref]}
 	}
 	for ref, p := range opts.Images {
-		e.registry[ref] = image{digest("image", ref), p}
+		e.registry[ref] = image{digest("image", ref), p, opts.Commands[ref]}
 		e.images[ref] = e.registry[ref]
 	}
 	return e
@@ -118,7 +121,7 @@ func New(opts Options) *Engine {
 func (e *Engine) Push(ref string, p Program) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.registry[ref] = image{digest("image", ref, e.next()), p}
+	e.registry[ref] = image{digest("image", ref, e.next()), p, e.registry[ref].command}
 }
 
 // Calls returns how often each method of the engine was called, whether or not

@@ -12,7 +12,7 @@ import (
 const image = "stagehand/actor"
 
 func open(t *testing.T) enginetest.Harness {
-	engine := memory.New(memory.Options{Images: map[string]memory.Program{image: actor.Main}})
+	engine := memory.New(memory.Options{Images: map[string]memory.Program{image: actor.Main}, Commands: map[string][]string{image: actor.Command}})
 	t.Cleanup(engine.Halt)
 	return enginetest.Harness{
 		Engine: engine, Image: image, LimitsMemory: true,

@@ -78,11 +78,14 @@ func (p *process) Hold(bytes int64) (killed bool) {
 
 // argv is what the container's main process runs.
 func (c *container) argv() []string {
-	first := c.spec.Entrypoint
+	first, rest := c.spec.Entrypoint, c.spec.Command
+	if rest == nil && len(first) == 0 {
+		rest = c.image.command
+	}
 	if first == nil {
 		first = []string{entrypoint}
 	}
-	argv := slices.Concat(first, c.spec.Command)
+	argv := slices.Concat(first, rest)
 	if len(argv) == 0 {
 		argv = []string{entrypoint}
 	}

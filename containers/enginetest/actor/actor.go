@@ -43,6 +43,9 @@ import (
 // Path is where the image keeps the program; it is the image's entrypoint too.
 const Path = "/actor"
 
+// Command is the image's: what the program does where a container names nothing.
+var Command = []string{"print", "the image's own command"}
+
 const (
 	exitFailed = 1
 	exitUsage  = 64 // sysexits.h: EX_USAGE

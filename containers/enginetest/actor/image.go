@@ -19,8 +19,9 @@ const mainPackage = "github.com/stagehand-dev/stagehand/containers/enginetest/ac
 
 // Layer builds the program for Linux on this machine's architecture and
 // returns the image's file system, a tar with the program at Path and an open
-// /tmp: what "docker import" takes, which then needs an entrypoint of Path. It
-// must be called inside the module, as a test is, and needs the go command.
+// /tmp: what "docker import" takes, which then needs an entrypoint of Path and
+// a command of Command. It must be called inside the module, as a test is, and
+// needs the go command.
 func Layer(ctx context.Context) ([]byte, error) {
 	folder, err := os.MkdirTemp("", "actor-")
 	if err != nil {
@@ -57,7 +58,7 @@ func Tar(ctx context.Context, ref string) ([]byte, error) {
 		"architecture": runtime.GOARCH,
 		"os":           "linux",
 		"created":      "1970-01-01T00:00:00Z",
-		"config":       map[string]any{"Entrypoint": []string{Path}, "WorkingDir": "/"},
+		"config":       map[string]any{"Entrypoint": []string{Path}, "Cmd": Command, "WorkingDir": "/"},
 		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + digest(layer)}},
 		"history":      []any{map[string]any{"created": "1970-01-01T00:00:00Z", "created_by": "actor"}},
 	})
