@@ -130,6 +130,16 @@ type Event struct {
 	Addresses []string `json:"addresses,omitempty"`
 	// Plan is the number of steps by action, on run.started.
 	Plan map[string]int `json:"plan,omitempty"`
+	// Settled are the steps that nothing is to be done for, on run.started, in the plan's order.
+	Settled []Settled `json:"settled,omitempty"`
+}
+
+// Settled is a step that a plan expects to be as it should already.
+type Settled struct {
+	Step string `json:"step"`
+	// Outcome is skipped (recorded as done) or adopted (a service that runs).
+	Outcome Outcome `json:"outcome"`
+	Cause   string  `json:"cause,omitempty"`
 }
 
 // Progress is what a helper or detector said of its work.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/ledger/internal/store"
 )
 
 // Run is one execution of a stack's plan.
@@ -18,7 +19,15 @@ type Run struct {
 	Number int64  `json:"number"` // counts all runs of the ledger
 	Stack  string `json:"stack"`
 	// Engine is the engine's ID.
-	Engine  string    `json:"engine,omitempty"`
+	Engine string `json:"engine,omitempty"`
+	// Verb is what the run was for: up or down.
+	Verb string `json:"verb,omitempty"`
+	// Host is the name of the machine that it ran on.
+	Host string `json:"host,omitempty"`
+	// Plan is the number of steps by action.
+	Plan map[string]int `json:"plan,omitempty"`
+	// Token is that of its lease, 0 if it has had none.
+	Token   int64     `json:"token,omitempty"`
 	Started time.Time `json:"started"`
 	// Ended and Verdict are zero while no end is recorded: the run goes on,
 	// or its process was killed.
@@ -26,24 +35,22 @@ type Run struct {
 	Verdict events.Verdict `json:"verdict,omitempty"`
 }
 
-// errBody: an event in the file is not one.
-var errBody = errors.New("an event cannot be read")
-
-const runColumns = `SELECT id, number, stack, engine, started_at, ended_at, verdict FROM runs `
+const runColumns = `SELECT id, number, stack, engine, started_at, ended_at, verdict, verb, host, plan, token FROM runs WHERE pruned = 0 `
 
 // Runs returns the stack's runs, the latest first; stack "" means all stacks.
+// Those that were pruned are not among them.
 func (l *Ledger) Runs(ctx context.Context, stack string) ([]Run, error) {
-	return l.runs(ctx, runColumns+`WHERE stack = $1 OR $1 = '' ORDER BY number DESC`, stack)
+	return l.runs(ctx, runColumns+`AND (stack = $1 OR $1 = '') ORDER BY number DESC`, stack)
 }
 
 // Last returns the stack's latest run; ok is false if there is none.
 func (l *Ledger) Last(ctx context.Context, stack string) (run Run, ok bool, err error) {
-	return l.one(ctx, runColumns+`WHERE stack = $1 OR $1 = '' ORDER BY number DESC LIMIT 1`, stack)
+	return l.one(ctx, runColumns+`AND (stack = $1 OR $1 = '') ORDER BY number DESC LIMIT 1`, stack)
 }
 
 // Find returns the run with this ID; ok is false if there is none.
 func (l *Ledger) Find(ctx context.Context, id string) (run Run, ok bool, err error) {
-	return l.one(ctx, runColumns+`WHERE id = $1`, id)
+	return l.one(ctx, runColumns+`AND id = $1`, id)
 }
 
 func (l *Ledger) one(ctx context.Context, query, argument string) (Run, bool, error) {
@@ -59,8 +66,14 @@ func (l *Ledger) runs(ctx context.Context, query, argument string) ([]Run, error
 	err := l.query(ctx, func(rows *sql.Rows) error {
 		var r Run
 		var started, ended int64
-		if err := rows.Scan(&r.ID, &r.Number, &r.Stack, &r.Engine, &started, &ended, &r.Verdict); err != nil {
+		var plan string
+		if err := rows.Scan(&r.ID, &r.Number, &r.Stack, &r.Engine, &started, &ended, &r.Verdict, &r.Verb, &r.Host, &plan, &r.Token); err != nil {
 			return err
+		}
+		if plan != "" {
+			if err := json.Unmarshal([]byte(plan), &r.Plan); err != nil {
+				return fmt.Errorf("%w: %w", store.ErrBody, err)
+			}
 		}
 		r.Started, r.Ended = moment(started), moment(ended)
 		found = append(found, r)
@@ -77,6 +90,18 @@ func (l *Ledger) Events(ctx context.Context, run string, after int64) ([]events.
 		found = append(found, e)
 		return err
 	}, `SELECT body FROM events WHERE run = $1 AND seq > $2 ORDER BY seq`, run, after)
+	return found, err
+}
+
+// Left returns what is left of the stack's runs that were pruned, in the order
+// in which it was written: the events that still count.
+func (l *Ledger) Left(ctx context.Context, stack string) ([]events.Event, error) {
+	var found []events.Event
+	err := l.query(ctx, func(rows *sql.Rows) error {
+		e, err := scanEvent(rows)
+		found = append(found, e)
+		return err
+	}, `SELECT e.body FROM runs r JOIN events e ON e.run = r.id WHERE r.stack = $1 AND r.pruned = 1 ORDER BY r.number, e.seq`, stack)
 	return found, err
 }
 
@@ -128,13 +153,12 @@ func (l *Ledger) Forget(ctx context.Context, stack, engineID string, steps ...st
 		}
 		condition = "AND e.step IN (" + strings.Join(marks, ", ") + ")"
 	}
-	select {
-	case l.turn <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	release, err := l.take(ctx)
+	if err != nil {
+		return err
 	}
-	defer func() { <-l.turn }()
-	return l.write(ctx, func(tx *sql.Tx) error {
+	defer release()
+	return l.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `
 			INSERT INTO forgotten (run, seq)
 			SELECT e.run, e.seq FROM runs r JOIN events e ON e.run = r.id
@@ -146,17 +170,17 @@ func (l *Ledger) Forget(ctx context.Context, stack, engineID string, steps ...st
 
 // query calls each for every row.
 func (l *Ledger) query(ctx context.Context, each func(*sql.Rows) error, query string, arguments ...any) (err error) {
-	rows, err := l.reader.QueryContext(ctx, query, arguments...)
+	rows, err := l.store.Reader.QueryContext(ctx, query, arguments...)
 	if err != nil {
-		return explain(l.path, err)
+		return l.store.Explain(err)
 	}
-	defer func() { err = errors.Join(err, explain(l.path, rows.Close())) }()
+	defer func() { err = errors.Join(err, l.store.Explain(rows.Close())) }()
 	for rows.Next() {
 		if err := each(rows); err != nil {
-			return explain(l.path, err)
+			return l.store.Explain(err)
 		}
 	}
-	return explain(l.path, rows.Err())
+	return l.store.Explain(rows.Err())
 }
 
 func scanEvent(rows *sql.Rows) (e events.Event, err error) {
@@ -165,7 +189,7 @@ func scanEvent(rows *sql.Rows) (e events.Event, err error) {
 		return e, err
 	}
 	if err := json.Unmarshal([]byte(body), &e); err != nil {
-		return e, fmt.Errorf("%w: %w", errBody, err)
+		return e, fmt.Errorf("%w: %w", store.ErrBody, err)
 	}
 	return e, nil
 }

@@ -51,6 +51,9 @@ func Down(ctx context.Context, o DownOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.Lock, err = o.Lock.above(ctx, o.Ledger, o.Stack, info.ID); err != nil {
+		return err
+	}
 	turn := o.Lock.turn(o.Stack, d.engine, o.Run, nil)
 	defer turn.Release()
 	if err := d.turnTo(ctx, turn, o.Volumes); err != nil {

@@ -28,6 +28,27 @@ type Lock struct {
 	Waiting func(containers.Holder)
 }
 
+// tokens is a Ledger that refuses what has a lower token than it has recorded.
+type tokens interface {
+	// Token returns the highest token recorded, 0 if none is.
+	Token(ctx context.Context, stack, engineID string) (int64, error)
+}
+
+// above sees that the lease's token will be higher than those that the ledger has
+// recorded: an engine whose clock was set back does not know them.
+func (l Lock) above(ctx context.Context, ledger Ledger, stack, engineID string) (Lock, error) {
+	recorded, ok := ledger.(tokens)
+	if !ok {
+		return l, nil
+	}
+	token, err := recorded.Token(ctx, stack, engineID)
+	if err != nil {
+		return l, fmt.Errorf("%w: %w", ErrLedger, err)
+	}
+	l.Holder.Token = max(l.Holder.Token, token)
+	return l, nil
+}
+
 func (l Lock) turn(stack string, engine containers.Engine, run string, interrupt <-chan struct{}) *lock.Turn {
 	l.Holder.Run = run
 	return lock.New(lock.Options{
@@ -103,6 +124,7 @@ func (i *informed) Recorded(ctx context.Context, stack, engineID string) (map[st
 func (r *run) start(engineID string, heard []events.Event) error {
 	e := events.Event{
 		Kind: events.RunStarted, Verb: "up", Engine: engineID, Files: r.stack.Files, Plan: r.plan.Counts(), Token: r.turn.Token(),
+		Settled: settled(r.plan),
 	}
 	if err := r.record.Emit(e); err != nil {
 		return err

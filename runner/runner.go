@@ -103,6 +103,9 @@ func Up(ctx context.Context, stack *stages.Stack, opts Options) (Result, error) 
 	if err != nil {
 		return Result{}, err
 	}
+	if opts.Lock, err = opts.Lock.above(ctx, opts.Ledger, stack.Name, info.ID); err != nil {
+		return Result{}, err
+	}
 	turn := opts.Lock.turn(stack.Name, engine, opts.Run, opts.Interrupt)
 	defer turn.Release()
 	p, known, err := turnTo(ctx, turn, stack, engine, opts, info.ID)

@@ -82,6 +82,10 @@ func Status(stack string, run []events.Event, steps []*plan.Step, observed []con
 		switch e.Kind {
 		case events.RunStarted:
 			report.Started = e.Time
+			for _, settled := range e.Settled {
+				// As the end of the step would tell it, which is not kept: see ledger.News.
+				at(settled.Step).apply(events.Event{Kind: events.StepEnded, Time: e.Time, Outcome: settled.Outcome, Cause: settled.Cause})
+			}
 		case events.RunEnded:
 			report.Ended, report.Verdict, report.Error = e.Time, e.Verdict, e.Error
 		case events.StepStarted, events.StepWaiting, events.StepRetrying, events.StepProgress, events.StepEnded:
@@ -91,6 +95,11 @@ func Status(stack string, run []events.Event, steps []*plan.Step, observed []con
 	now := map[string]containers.Status{}
 	for _, c := range observed {
 		now[c.Name] = c
+		if i, ok := index[c.Labels[containers.LabelStep]]; ok && report.Steps[i].Container == "" {
+			s := &report.Steps[i] // known from run.started only, which names no container
+			s.Container, s.Stage = c.Name, cmp.Or(s.Stage, c.Labels[containers.LabelStage])
+			s.App, s.Service = cmp.Or(s.App, c.Labels[containers.LabelApp]), cmp.Or(s.Service, c.Labels[containers.LabelService])
+		}
 	}
 	for i := range report.Steps {
 		s := &report.Steps[i]

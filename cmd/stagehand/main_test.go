@@ -159,7 +159,7 @@ func (shared) Close() error { return nil }
 
 func (w *world) command(ts *testscript.TestScript, signals <-chan os.Signal, stdout, stderr io.Writer) cli.Command {
 	var environ []string
-	for _, name := range []string{"STAGEHAND_ENGINE", "STAGEHAND_LEDGER", "HOME", "COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME"} {
+	for _, name := range []string{"STAGEHAND_ENGINE", "STAGEHAND_LEDGER", "STAGEHAND_RETAIN", "HOME", "COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME"} {
 		if value := ts.Getenv(name); value != "" {
 			environ = append(environ, name+"="+value)
 		}

@@ -50,6 +50,11 @@ func (in *invocation) runDown(ctx context.Context, volumes bool, timeout lockTim
 		return err
 	}
 	defer w.close(&err)
+	keep, err := in.retained()
+	if err != nil {
+		return err
+	}
+	defer func() { in.prune(ctx, w.ledger, name, keep, err) }()
 	view, err := in.downView(ctx, w, name, stack, volumes)
 	if err != nil {
 		return exit.OfEngine(err)

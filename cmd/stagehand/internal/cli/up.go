@@ -13,6 +13,7 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/follow"
 	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/ledger"
 	"github.com/stagehand-dev/stagehand/runner"
 	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/views"
@@ -72,6 +73,11 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 		return err
 	}
 	defer w.close(&err)
+	keep, err := in.retained()
+	if err != nil {
+		return err
+	}
+	defer func() { in.prune(ctx, w.ledger, stack.Name, keep, err) }()
 	began := time.Now()
 	result, err := in.carryOut(ctx, w, stack, runner.Options{OnFailure: policy, Asked: asked, Lock: lock})
 	if err != nil {
@@ -112,7 +118,7 @@ func (in *invocation) carryOut(ctx context.Context, w *workshop, stack *stages.S
 	})
 	lines := in.lines(stack.Name, stack)
 	lines.Host = engines.Host(info)
-	fan := &views.Fan{Keep: w.ledger, Show: []events.Sink{lines}}
+	fan := &views.Fan{Keep: &ledger.News{To: w.ledger}, Show: []events.Sink{lines}}
 	if in.flags.JSON {
 		fan.Show = []events.Sink{views.JSON{W: in.Stdout}}
 	}

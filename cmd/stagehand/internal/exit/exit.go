@@ -86,7 +86,7 @@ func CodeOf(err error) int {
 		return Done
 	case errors.As(err, &explicit):
 		return explicit.Code
-	case errors.As(err, &held), errors.Is(err, containers.ErrLeaseLost):
+	case errors.As(err, &held), errors.Is(err, containers.ErrLeaseLost), errors.Is(err, ledger.ErrFenced):
 		return Lock
 	case errors.Is(err, ErrInterrupted):
 		return Interrupted

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/ledger"
 	"github.com/stagehand-dev/stagehand/problems"
 )
 
@@ -32,7 +33,7 @@ func (g *Globals) Bind(f *pflag.FlagSet) {
 	f.StringArrayVar(&g.Profiles, "profile", nil, "activate the profile `NAME`, may be repeated")
 	f.StringArrayVar(&g.EnvFiles, "env-file", nil, "`FILE` with variables in place of .env, may be repeated")
 	f.StringVar(&g.Engine, "engine", "", "`ENDPOINT` of the engine: a docker context, or an address as of DOCKER_HOST (default $STAGEHAND_ENGINE, then as docker finds it)")
-	f.StringVar(&g.Ledger, "ledger", "", "`FILE` that events are kept in (default $STAGEHAND_LEDGER, then stagehand/ledger.db in the user's state folder)")
+	f.StringVar(&g.Ledger, "ledger", "", "`FILE` or postgres:// URL that events are kept in (default $STAGEHAND_LEDGER, then stagehand/ledger.db in the user's state folder)")
 	f.BoolVar(&g.JSON, "json", false, "write JSON and nothing else on standard output")
 }
 
@@ -57,7 +58,7 @@ func (g *Globals) Command(stack string, words ...string) string {
 	add("--profile", g.Profiles...)
 	add("--env-file", g.EnvFiles...)
 	add("--engine", g.Engine)
-	add("--ledger", g.Ledger)
+	add("--ledger", ledger.Public(g.Ledger)) // a password belongs into PGPASSWORD, not on a screen
 	for _, w := range words {
 		out = append(out, quote(w))
 	}

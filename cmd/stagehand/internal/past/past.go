@@ -18,11 +18,7 @@ func Ends(ctx context.Context, l *ledger.Ledger, stack string) ([]events.Event, 
 	}
 	var ended []events.Event
 	seen := map[string]bool{}
-	for _, run := range runs {
-		all, err := l.Events(ctx, run.ID, 0)
-		if err != nil {
-			return nil, err
-		}
+	look := func(all []events.Event) {
 		for _, e := range slices.Backward(all) {
 			if e.Kind != events.StepEnded || e.Outcome == events.Skipped && e.ExitCode == nil || seen[e.Step] {
 				continue
@@ -31,6 +27,18 @@ func Ends(ctx context.Context, l *ledger.Ledger, stack string) ([]events.Event, 
 			ended = append(ended, e)
 		}
 	}
+	for _, run := range runs {
+		all, err := l.Events(ctx, run.ID, 0)
+		if err != nil {
+			return nil, err
+		}
+		look(all)
+	}
+	left, err := l.Left(ctx, stack)
+	if err != nil {
+		return nil, err
+	}
+	look(left)
 	slices.Reverse(ended)
 	return ended, nil
 }
@@ -43,12 +51,9 @@ func LatestUp(ctx context.Context, l *ledger.Ledger, stack string) (run []events
 		return nil, down, err
 	}
 	for _, r := range runs {
-		all, err := l.Events(ctx, r.ID, 0)
-		if err != nil {
-			return nil, down, err
-		}
-		if len(all) > 0 && all[0].Verb != "down" {
-			return all, down, nil
+		if r.Verb != "down" {
+			all, err := l.Events(ctx, r.ID, 0)
+			return all, down, err
 		}
 		if r.Verdict == events.VerdictDone && down.IsZero() {
 			down = r.Ended
