@@ -1,7 +1,7 @@
 # Builds, shows and tests stagehand. Everything may be repeated: what is there
 # is used, what is missing is brought.
 
-.PHONY: help demo test build engine images test-tools lint fuzz clean
+.PHONY: help demo test chaos build engine images test-tools lint fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -11,6 +11,9 @@ demo: ## the HAF stack from nothing to serving, on a real engine
 
 test: engine images test-tools lint ## all set-up, all tests
 	go test -race -timeout 20m -parallel 4 ./...
+
+chaos: engine ## kills the runner everywhere, on the memory engine and on Docker, for long
+	CHAOS=long go test -race -count=1 -timeout 3h -v ./chaos
 
 build: ## bin/stagehand
 	CGO_ENABLED=0 go build -trimpath -o bin/stagehand ./cmd/stagehand

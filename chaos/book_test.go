@@ -1,0 +1,63 @@
+package chaos
+
+import (
+	"sync"
+
+	"github.com/stagehand-dev/stagehand/events"
+)
+
+// book is a ledger in memory: what the real one answers, without its disk. It
+// outlives the processes.
+type book struct {
+	mu     sync.Mutex
+	events []events.Event
+	from   int // records before are forgotten
+}
+
+func (b *book) add(e events.Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.events = append(b.events, e)
+}
+
+func (b *book) recorded() map[string]events.Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := map[string]events.Event{}
+	for _, e := range b.events[b.from:] {
+		if e.Kind == events.StepEnded && e.Outcome == events.Done {
+			out[e.Step] = e
+		}
+	}
+	return out
+}
+
+func (b *book) holders() map[string]events.Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := map[string]events.Event{}
+	for _, e := range b.events {
+		if e.Exclusive != "" && e.ExitCode != nil {
+			out[e.Exclusive] = e
+		}
+	}
+	return out
+}
+
+func (b *book) stops() map[string]events.Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := map[string]events.Event{}
+	for _, e := range b.events {
+		if e.Kind == events.StepStopping || e.Kind == events.ServiceStopped {
+			out[e.Step] = e
+		}
+	}
+	return out
+}
+
+func (b *book) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.from = len(b.events)
+}
