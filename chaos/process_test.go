@@ -202,7 +202,7 @@ func pass[R any](ctx context.Context, p *process, method, name string, act func(
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(line, cancel)()
-	result, err := none, error(containers.ErrUnavailable)
+	result, err := none, containers.ErrUnavailable
 	if line.Err() == nil {
 		result, err = act(ctx)
 	}

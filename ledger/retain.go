@@ -15,7 +15,8 @@ const Retained = 100
 const unended = 30 * 24 * time.Hour
 
 // counting selects the events of a stack ($1) that count whatever the age of their run: on each engine the
-// latest success of each step that is not forgotten, and the latest end of each volume's holder.
+// latest success of each step that is not forgotten, the latest end of each volume's holder, and
+// the latest stop of each step's container where nobody has seen its end.
 const counting = `
 	SELECT run, seq FROM (
 		SELECT e.run AS run, e.seq AS seq, ROW_NUMBER() OVER (PARTITION BY r.engine, e.step ORDER BY r.number DESC, e.seq DESC) AS age
@@ -28,7 +29,13 @@ const counting = `
 		SELECT e.run AS run, e.seq AS seq, ROW_NUMBER() OVER (PARTITION BY r.engine, e.held ORDER BY r.number DESC, e.seq DESC) AS age
 		FROM runs r JOIN events e ON e.run = r.id
 		WHERE r.stack = $1 AND e.held <> ''
-	) AS held WHERE age = 1`
+	) AS held WHERE age = 1
+	UNION ALL
+	SELECT run, seq FROM (
+		SELECT e.run AS run, e.seq AS seq, e.kind AS kind, ROW_NUMBER() OVER (PARTITION BY r.engine, e.step ORDER BY r.number DESC, e.seq DESC) AS age
+		FROM runs r JOIN events e ON e.run = r.id
+		WHERE r.stack = $1 AND e.kind IN ('step.stopping', 'service.stopped')
+	) AS stopped WHERE age = 1 AND kind = 'step.stopping'`
 
 // past selects the runs of a stack ($1) before the newest $2, but for those that have no end and began
 // after $3. Runs that were pruned before are among them: what was left of them may count no more.
@@ -39,7 +46,7 @@ const past = ` (
 ) `
 
 // Prune forgets all but the newest keep runs of the stack (at least 1). What Recorded and Holders
-// return, the fences and the numbers of the runs are afterwards what they were before. A run
+// return, the stops whose end nobody has seen, the fences and the numbers of the runs are afterwards what they were before. A run
 // that may still go on is kept.
 func (l *Ledger) Prune(ctx context.Context, stack string, keep int) error {
 	if keep < 1 {
