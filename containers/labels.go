@@ -40,6 +40,9 @@ const (
 	// LabelLease is the name of the lease that a container stands for. Such a
 	// container does not carry LabelStack: it is no part of what it guards.
 	LabelLease = "dev.stagehand.lease"
+	// LabelEphemeral is "true" on all that an ephemeral run makes, networks and
+	// volumes too, with LabelRun beside it: it is to be gone when the run has ended.
+	LabelEphemeral = "dev.stagehand.ephemeral"
 )
 
 // The values of LabelRole.

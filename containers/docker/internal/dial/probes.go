@@ -174,8 +174,11 @@ func (d *Dialer) dropProbe(networkID, id string) {
 // The engine removes it when it ends, whoever made it.
 func probeConfig(tag string, n network.Inspect) (*container.Config, *container.HostConfig) {
 	labels := map[string]string{containers.LabelRole: containers.RoleProbe}
-	if stack := n.Labels[containers.LabelStack]; stack != "" {
-		labels[containers.LabelStack] = stack
+	// What the network belongs to the probe belongs to, and goes with it.
+	for _, key := range []string{containers.LabelStack, containers.LabelRun, containers.LabelEphemeral} {
+		if value := n.Labels[key]; value != "" {
+			labels[key] = value
+		}
 	}
 	return &container.Config{
 			Image: tag, Labels: labels, User: "65534:65534",

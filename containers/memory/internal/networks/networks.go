@@ -96,6 +96,14 @@ func (n *Networks) List(wanted func(labels map[string]string) bool) []string {
 	return found
 }
 
+// Labels are those that a network was made with.
+func (n *Networks) Labels(name string) map[string]string {
+	if n.Has(name) {
+		return n.byName[name].want.Labels
+	}
+	return nil
+}
+
 // Join attaches a member and gives it addresses. After an error it must leave.
 func (n *Networks) Join(m *Member, attachments []containers.Attachment) error {
 	m.Addresses = map[string]string{}
