@@ -28,6 +28,7 @@ import (
 	"github.com/stagehand-dev/stagehand/containers/memory"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/ledger"
+	"github.com/stagehand-dev/stagehand/reaper"
 )
 
 func TestMain(m *testing.M) { testscript.Main(leakTest{m}, map[string]func(){"stagehand": program}) }
@@ -172,6 +173,15 @@ func (w *world) command(ts *testscript.TestScript, signals <-chan os.Signal, std
 			}
 			return engines.Open(ctx, endpoint)
 		},
+		// The memory engine is in no other process.
+		Watch: func(ctx context.Context, r reaper.Request) (*reaper.Guard, error) {
+			return reaper.InProcess(ctx, r, func(in io.Reader, out io.Writer) error {
+				_, err := reaper.Watch(context.WithoutCancel(ctx), in, out, reaper.Hands{
+					Open: func(context.Context, reaper.Request) (containers.Engine, error) { return shared{w.engine}, nil },
+				})
+				return err
+			})
+		},
 	}
 }
 
@@ -220,6 +230,7 @@ var normals = []struct {
 	{regexp.MustCompile(`(?m)^ +[\d:]+\.\d+  `), "    0.00  "},
 	{regexp.MustCompile(`\b(after|began|done|failed|interrupted|for) (\d+(\.\d+)?(ms|s)|\d+m\d\ds)\b`), "$1 T"},
 	{regexp.MustCompile(`\b\d{8}-\d{6}-[0-9a-f]{6}\b`), "RUN"},
+	{regexp.MustCompile(`\bdemo-[0-9a-f]{6}\b`), "demo-XXXXXX"},
 }
 
 func normal(text string) string {

@@ -21,6 +21,7 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/signals"
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/reaper"
 )
 
 // Command is the world that the command line runs in. Nothing below Main
@@ -36,6 +37,8 @@ type Command struct {
 	Signals <-chan os.Signal
 	// Open connects to the engine that an endpoint names; nil is engines.Open.
 	Open func(ctx context.Context, endpoint string) (containers.Engine, error)
+	// Watch starts what watches over an ephemeral run; nil makes a process of this program.
+	Watch func(ctx context.Context, r reaper.Request) (*reaper.Guard, error)
 }
 
 // Main runs the command line with the process's folder, environment and
@@ -117,7 +120,7 @@ where it ended.
 	root.SetFlagErrorFunc(flags.Unknown)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Short: "Says what a command does", RunE: help})
-	root.AddCommand(in.up(), in.down(), in.plan(), in.rehearse(), in.validate(), in.ps(), in.logs(), in.status(), in.events(), in.runs(), in.version(), in.probe(), in.leaseHold())
+	root.AddCommand(in.up(), in.down(), in.plan(), in.rehearse(), in.validate(), in.ps(), in.logs(), in.status(), in.events(), in.runs(), in.gc(), in.version(), in.probe(), in.leaseHold(), in.reap())
 	root.InitDefaultHelpFlag()
 	for _, c := range root.Commands() {
 		c.InitDefaultHelpFlag() // also where help is asked for by another command

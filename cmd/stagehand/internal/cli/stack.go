@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -53,6 +54,10 @@ func (in *invocation) load(ctx context.Context) (*stages.Stack, error) {
 	if err != nil {
 		return nil, err
 	}
+	return in.loadFrom(ctx, o)
+}
+
+func (in *invocation) loadFrom(ctx context.Context, o compose.Options) (*stages.Stack, error) {
 	stack, err := stages.Load(ctx, o)
 	if err != nil {
 		return nil, err
@@ -125,6 +130,14 @@ func (in *invocation) ledger(ctx context.Context) (*ledger.Ledger, error) {
 	return ledger.Open(ctx, address)
 }
 
+// ledgerAddress is where the open ledger l is found from any folder.
+func (in *invocation) ledgerAddress(l *ledger.Ledger) string {
+	if address := cmp.Or(in.flags.Ledger, in.getenv("STAGEHAND_LEDGER")); strings.Contains(address, "://") {
+		return address
+	}
+	return l.Path()
+}
+
 // workshop is what most commands need.
 type workshop struct {
 	engine containers.Engine
@@ -148,15 +161,16 @@ func (w *workshop) close(err *error) { *err = errors.Join(*err, w.engine.Close()
 
 // engine connects to the engine of the command line.
 func (in *invocation) engine(ctx context.Context) (containers.Engine, error) {
-	endpoint := in.flags.Engine
-	if endpoint == "" {
-		endpoint = in.getenv("STAGEHAND_ENGINE")
-	}
-	engine, err := in.Open(ctx, endpoint)
+	engine, err := in.Open(ctx, in.endpoint())
 	if err != nil && ctx.Err() == nil {
 		return nil, &exit.Error{Code: exit.Engine, Err: err}
 	}
 	return engine, err
+}
+
+// endpoint names the engine of the command line.
+func (in *invocation) endpoint() string {
+	return cmp.Or(in.flags.Engine, in.getenv("STAGEHAND_ENGINE"))
 }
 
 // runID makes the ID of a new run: sortable, and readable in a terminal.

@@ -21,6 +21,7 @@ import (
 
 type upOptions struct {
 	attach    bool
+	ephemeral bool
 	onFailure string
 	again     again
 	lock      lockTimeout
@@ -37,11 +38,22 @@ runs is taken over. One run at a time works on a stack: another one waits, and
 is done when the stack is up.
 
 Ctrl-C stops the helpers in order, each within its grace; a second Ctrl-C kills
-them. Services stay as they are.`,
+them. Services stay as they are.
+
+With --ephemeral nothing stays: the stack gets a name of its own (the file's and
+the run's last six digits, unless -p names it), does everything from the
+beginning, and stays in the foreground until Ctrl-C or until its services have ended.
+Then, and also when a step failed or this process is killed, all that
+the run has made is removed, volumes too.`,
+		Example: `  stagehand up
+  stagehand up -f compose.yaml --attach
+  stagehand up --ephemeral           # until Ctrl-C
+  stagehand up --ephemeral --attach  # with the services' logs`,
 		Args: flags.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runUp(cmd.Context(), o) },
 	}
 	cmd.Flags().BoolVar(&o.attach, "attach", false, "then follow the services' logs until Ctrl-C")
+	cmd.Flags().BoolVar(&o.ephemeral, "ephemeral", false, "leave nothing behind, however this ends; stays in the foreground until Ctrl-C")
 	o.again.bind(cmd.Flags())
 	o.lock.bind(cmd.Flags())
 	cmd.Flags().StringVar(&o.onFailure, "on-failure", "", "`keep|down` the services of a run that failed; down removes what this run made (default as the stack file says)")
@@ -59,6 +71,15 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 	lock, err := in.lock(o.lock)
 	if err != nil {
 		return err
+	}
+	if o.ephemeral {
+		if policy == stages.KeepUp {
+			return exit.Misuse("--ephemeral and --on-failure keep exclude each other")
+		}
+		if len(o.again.rerun)+len(o.again.from) > 0 {
+			return exit.Misuse("--ephemeral does everything from the beginning: leave --rerun and --from out")
+		}
+		return in.runEphemeral(ctx, o)
 	}
 	stack, err := in.load(ctx)
 	if err != nil {
@@ -79,10 +100,18 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 	}
 	defer func() { in.prune(ctx, w.ledger, stack.Name, keep, err) }()
 	began := time.Now()
-	result, err := in.carryOut(ctx, w, stack, runner.Options{OnFailure: policy, Asked: asked, Lock: lock})
+	result, err := in.carryOut(ctx, w, stack, runner.Options{Run: runID(), Ledger: w.ledger, OnFailure: policy, Asked: asked, Lock: lock})
 	if err != nil {
 		return exit.OfEngine(err)
 	}
+	if err := upshot(result); err != nil || !o.attach {
+		return err
+	}
+	return in.attach(ctx, w, stack.Name, began, "leaves them running")
+}
+
+// upshot is the error whose exit code says how a run ended; it has been told.
+func upshot(result runner.Result) error {
 	switch {
 	case result.Verdict == events.VerdictInterrupted:
 		return &exit.Error{Code: exit.Interrupted}
@@ -92,8 +121,6 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 		return &exit.Error{Code: exit.TimedOut}
 	case result.Verdict != events.VerdictDone:
 		return &exit.Error{Code: exit.Failed}
-	case o.attach:
-		return in.attach(ctx, w, stack.Name, began)
 	}
 	return nil
 }
@@ -131,7 +158,7 @@ func (in *invocation) carryOut(ctx context.Context, w *workshop, stack *stages.S
 		})
 	}
 	// The run ends by interrupt, not with ctx: what it stops it also records.
-	o.Engine, o.Sink, o.Ledger, o.Run, o.Interrupt, o.Kill = w.engine, fan, w.ledger, runID(), interrupt, kill
+	o.Engine, o.Sink, o.Interrupt, o.Kill = w.engine, fan, interrupt, kill
 	result, err := runner.Up(context.WithoutCancel(ctx), stack, o)
 	stopBeating()
 	_ = group.Wait() // gives no error
@@ -141,8 +168,9 @@ func (in *invocation) carryOut(ctx context.Context, w *workshop, stack *stages.S
 	return result, err
 }
 
-// attach follows the services' logs until the user has seen enough.
-func (in *invocation) attach(ctx context.Context, w *workshop, stack string, since time.Time) error {
+// attach follows the services' logs until the user has seen enough; leaving
+// says what that does to them.
+func (in *invocation) attach(ctx context.Context, w *workshop, stack string, since time.Time, leaving string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	in.signals.On(func(int) { cancel() })
@@ -153,7 +181,7 @@ func (in *invocation) attach(ctx context.Context, w *workshop, stack string, sin
 	if err != nil {
 		return exit.OfEngine(err)
 	}
-	in.say("following the services' logs; Ctrl-C leaves them running")
+	in.say("following the services' logs; Ctrl-C %s", leaving)
 	err = follow.Containers(ctx, w.engine, onlyServices(list), follow.Options{W: in.Stdout, Follow: true, Since: since})
 	if errors.Is(err, context.Canceled) {
 		return nil

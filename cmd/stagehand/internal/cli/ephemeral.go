@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/ephemeral"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/compose"
+	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/reaper"
+	"github.com/stagehand-dev/stagehand/runner"
+	"github.com/stagehand-dev/stagehand/stages"
+	"github.com/stagehand-dev/stagehand/views"
+)
+
+// runEphemeral is up, and a down that comes in any case: from here in order,
+// from the watching process when this one is killed.
+func (in *invocation) runEphemeral(ctx context.Context, o upOptions) (err error) {
+	run := runID()
+	stack, err := in.loadEphemeral(ctx, run)
+	if err != nil {
+		return err
+	}
+	w, err := in.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.close(&err)
+	holder := in.holder()
+	holder.Run = run
+	release, err := ephemeral.Hold(ctx, w.engine, stack.Name, holder)
+	if err != nil {
+		return exit.OfEngine(err)
+	}
+	defer func() { err = errors.Join(err, exit.OfEngine(release(context.WithoutCancel(ctx)))) }()
+	if err := ephemeral.RefuseStanding(ctx, w.engine, stack.Name, in.flags.Command(stack.Name, "down", "--volumes")); err != nil {
+		return exit.OfEngine(err)
+	}
+	info, err := w.engine.Info(ctx)
+	if err != nil {
+		return exit.OfEngine(err)
+	}
+	guard, err := in.watch(ctx, reaper.Request{
+		Run: run, Stack: stack.Name, Endpoint: in.endpoint(), EngineID: info.ID, Ledger: in.ledgerAddress(w.ledger),
+	})
+	if err != nil {
+		return exit.OfEngine(err)
+	}
+	own := &workshop{reaper.Own(w.engine, run), w.ledger}
+	err = in.guarded(ctx, guard, stack.Name, func() error { return in.live(ctx, own, stack, run, o) })
+	if broken := in.takeDown(ctx, own, stack); broken != nil {
+		guard.Abandon()
+		in.say("what is left of %s is removed by the process that watches over this one", stack.Name)
+		return errors.Join(err, broken)
+	}
+	guard.Done()
+	return err
+}
+
+// guarded calls f, and says so if nobody watches over this process any more.
+func (in *invocation) guarded(ctx context.Context, guard *reaper.Guard, stack string, f func() error) error {
+	over := make(chan struct{})
+	var group errgroup.Group
+	group.Go(func() error {
+		select {
+		case <-guard.Lost():
+			in.say("the process that watches over this one has ended: if this one is killed too, %s removes what stays", in.flags.Command(stack, "gc"))
+		case <-over:
+		}
+		return nil
+	})
+	err := f()
+	close(over)
+	_ = group.Wait() // gives no error
+	return err
+}
+
+// loadEphemeral reads the stack under the name that it has in the run only.
+func (in *invocation) loadEphemeral(ctx context.Context, run string) (*stages.Stack, error) {
+	o, err := in.source()
+	if err != nil {
+		return nil, err
+	}
+	if o.Name == "" {
+		// Where the files cannot be read at all, loading them says why.
+		if source := compose.Open(o, &problems.List{}); source != nil {
+			o.Name = ephemeral.Name(source.Name, run)
+			in.flags.Name = o.Name // what is told to be typed is to find it
+		}
+	}
+	return in.loadFrom(ctx, o)
+}
+
+// live is the run and, where it came to that, the time of its services.
+func (in *invocation) live(ctx context.Context, w *workshop, stack *stages.Stack, run string, o upOptions) error {
+	began := time.Now()
+	result, err := in.carryOut(ctx, w, stack, runner.Options{Run: run, Ledger: ephemeral.Records{Ledger: w.ledger}})
+	if err != nil {
+		return exit.OfEngine(err)
+	}
+	if err := upshot(result); err != nil {
+		return err
+	}
+	if o.attach {
+		return in.attach(ctx, w, stack.Name, began, "removes them")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	in.signals.On(func(int) { cancel() })
+	list, err := w.engine.List(ctx, ofStack(stack.Name))
+	if err != nil && ctx.Err() == nil {
+		return exit.OfEngine(err)
+	}
+	list = onlyServices(list)
+	if len(list) == 0 || in.asked.Load() {
+		return nil
+	}
+	in.say("%s is up; Ctrl-C removes it, volumes too", stack.Name)
+	return exit.OfEngine(ephemeral.Stay(ctx, w.engine, list, in.say))
+}
+
+// takeDown removes all that the run has made and forgets what it did.
+func (in *invocation) takeDown(ctx context.Context, w *workshop, stack *stages.Stack) error {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	kill := make(chan struct{})
+	in.signals.On(func(count int) {
+		switch count {
+		case 1:
+			in.say("killing what is being stopped")
+			close(kill)
+		case 2:
+			cancel(exit.ErrInterrupted)
+		}
+	})
+	view, err := in.downView(ctx, w, stack.Name, stack, true)
+	if err != nil {
+		return exit.OfEngine(err)
+	}
+	fan := &views.Fan{Keep: w.ledger, Show: []events.Sink{view}}
+	err = runner.Down(ctx, runner.DownOptions{
+		Stack: stack.Name, Engine: w.engine, Sink: fan, Ledger: w.ledger, Run: runID(), Volumes: true, Order: stack, Kill: kill,
+	})
+	if errors.Is(context.Cause(ctx), exit.ErrInterrupted) {
+		return exit.ErrInterrupted
+	}
+	return exit.OfEngine(err)
+}
+
+// watch starts the watching process: this program again, with the hidden
+// command reap.
+func (in *invocation) watch(ctx context.Context, r reaper.Request) (*reaper.Guard, error) {
+	if in.Watch != nil {
+		return in.Watch(ctx, r)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return reaper.Start(ctx, r, program, "reap")
+}

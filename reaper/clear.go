@@ -1,0 +1,142 @@
+package reaper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stagehand-dev/stagehand/containers"
+)
+
+// Removed counts what was taken off an engine.
+type Removed struct{ Containers, Networks, Volumes int }
+
+func (r Removed) any() bool { return r.Containers+r.Networks+r.Volumes > 0 }
+
+func (r *Removed) add(o Removed) {
+	r.Containers += o.Containers
+	r.Networks += o.Networks
+	r.Volumes += o.Volumes
+}
+
+// Times of clear.
+const (
+	// quiet is how long nothing of the run may be seen before it counts as
+	// gone: what its runner had asked for when it died may take the engine a
+	// while, and appears late.
+	quiet = 15 * time.Second
+	// firstLook and slowestLook bound the pause between two looks.
+	firstLook   = 50 * time.Millisecond
+	slowestLook = time.Second
+	// callLimit bounds one round: an engine that accepts a call and never
+	// answers it must not hold the reaper for good.
+	callLimit = 90 * time.Second
+	// giveUp is how long an engine is asked that does not answer, or refuses.
+	giveUp = time.Hour
+)
+
+// clear removes all that carries the labels, whatever it does at this moment,
+// and returns once nothing of it has been seen for a while. An engine that does
+// not answer is asked again; the error, after giveUp without any progress, is the last one.
+func clear(ctx context.Context, e containers.Engine, labels map[string]string) (Removed, error) {
+	var total Removed
+	progress, gone := time.Now(), time.Time{}
+	for pause := firstLook; ; pause = min(2*pause, slowestLook) {
+		limited, cancel := context.WithTimeout(ctx, callLimit)
+		removed, err := round(limited, e, labels)
+		cancel()
+		total.add(removed)
+		now := time.Now()
+		switch {
+		case ctx.Err() != nil:
+			return total, ctx.Err()
+		case removed.any():
+			progress, gone, pause = now, time.Time{}, firstLook
+		case err == nil && gone.IsZero():
+			progress, gone = now, now
+		}
+		if err != nil {
+			gone = time.Time{}
+			if now.Sub(progress) > giveUp {
+				return total, err
+			}
+		} else if !gone.IsZero() && now.Sub(gone) >= quiet {
+			return total, nil
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return total, err
+		}
+	}
+}
+
+// round removes what stands there now: containers first, as they hold the rest.
+func round(ctx context.Context, e containers.Engine, labels map[string]string) (Removed, error) {
+	var removed Removed
+	list, err := e.List(ctx, labels)
+	if err != nil {
+		return removed, err
+	}
+	var names []string
+	for _, c := range list {
+		names = append(names, c.Name)
+	}
+	var containersErr error
+	removed.Containers, containersErr = each(ctx, names, e.Destroy)
+
+	networks, err := e.ListNetworks(ctx, labels)
+	if err != nil {
+		return removed, errors.Join(containersErr, err)
+	}
+	var networksErr error
+	removed.Networks, networksErr = each(ctx, networks, e.RemoveNetwork)
+
+	volumes, err := e.ListVolumes(ctx, labels)
+	if err != nil {
+		return removed, errors.Join(containersErr, networksErr, err)
+	}
+	names = nil
+	for _, v := range volumes {
+		names = append(names, v.Name)
+	}
+	var volumesErr error
+	removed.Volumes, volumesErr = each(ctx, names, e.RemoveVolume)
+	return removed, errors.Join(containersErr, networksErr, volumesErr)
+}
+
+// each calls remove for all names side by side and counts those that went.
+// One that does not go keeps none of the others.
+func each(ctx context.Context, names []string, remove func(context.Context, string) error) (int, error) {
+	errs := make([]error, len(names))
+	var group errgroup.Group
+	group.SetLimit(16)
+	for i, name := range names {
+		group.Go(func() error {
+			if err := remove(ctx, name); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // gives no error
+	count := 0
+	for _, err := range errs {
+		if err == nil {
+			count++
+		}
+	}
+	return count, errors.Join(errs...)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
