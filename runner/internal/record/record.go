@@ -15,6 +15,17 @@ import (
 // ErrLedger wraps the error of a sink or ledger.
 var ErrLedger = errors.New("the ledger failed")
 
+// Broken is the cause with which steps are cancelled when the engine or the
+// ledger broke, or the lease was lost: nothing may be changed any more, and
+// what runs is left for the next run to adopt.
+type Broken struct{ Err error }
+
+// Error is the cause's own text.
+func (b *Broken) Error() string { return b.Err.Error() }
+
+// Unwrap gives the cause.
+func (b *Broken) Unwrap() error { return b.Err }
+
 // patience bounds how long one event may take to be kept.
 const patience = 30 * time.Second
 

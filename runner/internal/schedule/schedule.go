@@ -341,10 +341,11 @@ func (s *schedule) interrupt() {
 func (s *schedule) fatal(err error) {
 	if s.broken == nil {
 		s.broken = err
-		s.stop(err, func(*node) bool { return false })
+		cause := &record.Broken{Err: err}
+		s.stop(cause, func(*node) bool { return false })
 		for _, n := range s.nodes {
 			if n.cancel != nil && !n.done {
-				n.cancel(err)
+				n.cancel(cause)
 			}
 		}
 	}

@@ -56,6 +56,10 @@ func (c *Crew) helper(ctx context.Context, a *active, over <-chan error) outcome
 		}
 		end, ownEnd = c.stopHelper(ctx, a, ended, stopped)
 	case <-ctx.Done():
+		var broken *record.Broken
+		if errors.As(context.Cause(ctx), &broken) {
+			return broke(broken.Err)
+		}
 		o := interruption(ctx, output.last())
 		stopped = &o
 		end, ownEnd = c.stopHelper(ctx, a, ended, stopped)
