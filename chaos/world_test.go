@@ -309,12 +309,25 @@ func (w *world) effects(t *testing.T, v *verdict) {
 		case !c.helper && (c.created != 1 || c.started != 1):
 			say("a service, created %d times and started %d times", c.created, c.started)
 		case !c.helper || c.everyRun:
-		case c.completed != 1 && (!w.gentle || !c.until): // one that is told to stop ends with 0 too
+		case c.completed-w.answered(name) != 1 && (!w.gentle || !c.until): // one that is told to stop ends with 0 too
 			say("completed %d times", c.completed)
 		case lines[c.effect] < 1 || lines[c.effect] > 1 && (!w.gentle || lines[c.effect] > c.completed+c.other):
 			say("its effect is there %d times", lines[c.effect])
 		}
 	}
+}
+
+// answered counts the ends with exit 0 of a helper that was being stopped: its
+// work may have been done in that very moment, or it answered the signal.
+// Nobody can tell, so it does not count as done and runs again.
+func (w *world) answered(container string) int {
+	n := 0
+	for _, e := range w.book.events {
+		if e.Kind == events.StepEnded && e.Container == container && e.Outcome == events.Skipped && e.ExitCode != nil && *e.ExitCode == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 type unit struct {
