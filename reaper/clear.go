@@ -34,16 +34,19 @@ const (
 	// callLimit bounds one round: an engine that accepts a call and never
 	// answers it must not hold the reaper for good.
 	callLimit = 90 * time.Second
-	// giveUp is how long an engine is asked that does not answer, or refuses.
-	giveUp = time.Hour
+	// giveUp is how long an engine is asked that does not answer, or refuses;
+	// giveUpClean is that where nothing of the run was left when it last answered.
+	giveUp      = time.Hour
+	giveUpClean = time.Minute
 )
 
 // clear removes all that carries the labels, whatever it does at this moment,
 // and returns once nothing of it has been seen for a while. An engine that does
-// not answer is asked again; the error, after giveUp without any progress, is the last one.
+// not answer is asked again, for a limited time; the error is the last one then.
 func clear(ctx context.Context, e containers.Engine, labels map[string]string) (Removed, error) {
 	var total Removed
 	progress, gone := time.Now(), time.Time{}
+	limit := giveUp
 	for pause := firstLook; ; pause = min(2*pause, slowestLook) {
 		limited, cancel := context.WithTimeout(ctx, callLimit)
 		removed, err := round(limited, e, labels)
@@ -54,13 +57,16 @@ func clear(ctx context.Context, e containers.Engine, labels map[string]string) (
 		case ctx.Err() != nil:
 			return total, ctx.Err()
 		case removed.any():
-			progress, gone, pause = now, time.Time{}, firstLook
-		case err == nil && gone.IsZero():
-			progress, gone = now, now
+			progress, gone, pause, limit = now, time.Time{}, firstLook, giveUp
+		case err == nil:
+			progress, limit = now, giveUpClean
+			if gone.IsZero() {
+				gone = now
+			}
 		}
 		if err != nil {
 			gone = time.Time{}
-			if now.Sub(progress) > giveUp {
+			if now.Sub(progress) > limit {
 				return total, err
 			}
 		} else if !gone.IsZero() && now.Sub(gone) >= quiet {

@@ -307,6 +307,22 @@ func TestAnEngineThatNeverComesBackIsGivenUp(t *testing.T) {
 	})
 }
 
+func TestAnEngineThatGoesAwayWhenAllIsGoneIsGivenUpSoon(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *memory.Engine) {
+		makeRun(t, e, "r1")
+		w := watchRun(t, e, "r1")
+		w.guard.Abandon()
+		time.Sleep(quiet / 2)
+		wantStanding(t, e)
+		e.Sever()
+		left := time.Now()
+		<-w.guard.Lost()
+		if took := time.Since(left); took < giveUpClean/2 || took > 2*giveUpClean || !errors.Is(w.err, containers.ErrUnavailable) {
+			t.Errorf("given up after %s: %v", took, w.err)
+		}
+	})
+}
+
 func TestWatchRefusesWhatItCannotWatch(t *testing.T) {
 	for name, c := range map[string]struct {
 		in   string

@@ -175,8 +175,9 @@ func (f *fleeting) kill(p *process, kill func(pid int) error) time.Duration {
 	}
 }
 
-// watchers counts the watching processes of this test's program.
-func watchers(t *testing.T) int {
+// watchers counts the watching processes of this test's program whose
+// environment has the variable; "" asks for all.
+func watchers(t *testing.T, variable string) int {
 	t.Helper()
 	lists, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
@@ -185,11 +186,25 @@ func watchers(t *testing.T) int {
 	n := 0
 	for _, list := range lists {
 		text, err := os.ReadFile(list)
-		if err == nil && bytes.Equal(text, []byte(program+"\x00reap\x00")) {
+		if err != nil || !bytes.Equal(text, []byte(program+"\x00reap\x00")) {
+			continue
+		}
+		environ, err := os.ReadFile(filepath.Join(filepath.Dir(list), "environ"))
+		if err == nil && bytes.Contains(environ, []byte(variable)) {
 			n++
 		}
 	}
 	return n
+}
+
+func awaitNoWatchers(t *testing.T, variable string) {
+	t.Helper()
+	eventually(t, 2*time.Minute, func() string {
+		if n := watchers(t, variable); n > 0 {
+			return fmt.Sprintf("%d watching processes go on", n)
+		}
+		return ""
+	})
 }
 
 func only(pid int) error  { return syscall.Kill(pid, syscall.SIGKILL) }
@@ -255,12 +270,7 @@ func TestNothingOfAnEphemeralRunOutlivesItsKilledRunner(t *testing.T) {
 	if second := all[len(all)-2]; second > gone {
 		t.Errorf("more than one took longer than %s: %v", gone, all)
 	}
-	eventually(t, time.Minute, func() string {
-		if n := watchers(t); n > 0 {
-			return fmt.Sprintf("%d watching processes go on", n)
-		}
-		return ""
-	})
+	awaitNoWatchers(t, "")
 	if left := f.all(); len(left) > 0 {
 		t.Errorf("came later: %v", left)
 	}
@@ -318,6 +328,7 @@ func TestAWatchingProcessWaitsForAnEngineThatIsAway(t *testing.T) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+	awaitNoWatchers(t, gate.path) // which needs the gate
 }
 
 // gate is a socket before the engine's that can be shut.

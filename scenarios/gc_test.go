@@ -25,7 +25,7 @@ func (m made) labels(pairs ...string) []string {
 
 func (m made) container(name string, running bool, labels []string, command ...string) {
 	m.t.Helper()
-	args := append([]string{"create", "--name", m.name + "-" + name}, labels...)
+	args := append([]string{"create", "--network", "none", "--name", m.name + "-" + name}, labels...)
 	m.docker(append(append(args, actorImage), command...)...)
 	m.docker("start", m.name+"-"+name)
 	if !running {
@@ -74,7 +74,7 @@ func TestGCRemovesWhatDeadRunsLeftAndNothingElse(t *testing.T) {
 	m.docker(append(append([]string{"volume", "create"}, m.labels("run=r1", "ephemeral=true")...), m.name+"-vol")...)
 	m.docker(append(append([]string{"volume", "create"}, m.labels()...), m.name+"-lasting-vol")...)
 	foreign := fmt.Sprintf("ep%d-foreign", os.Getpid())
-	m.docker("create", "--name", foreign, actorImage, "forever")
+	m.docker("create", "--network", "none", "--name", foreign, actorImage, "forever")
 	t.Cleanup(func() { _ = exec.Command("docker", "rm", "--force", foreign).Run() })
 
 	before := m.standing()
