@@ -498,6 +498,32 @@ func TestAVolumeMadeAnewMakesItsHelpersRunAgain(t *testing.T) {
 	})
 }
 
+func TestAForeignContainerOfThatNameIsLeftAlone(t *testing.T) {
+	for name, img := range map[string]string{"in the way": image, "and no image": "nowhere:1"} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bench) {
+				foreign := containers.Spec{Name: "s-job-1", Image: image, Command: []string{"forever"}}
+				if _, err := b.engine.Create(t.Context(), foreign); err != nil {
+					t.Fatal(err)
+				}
+				if err := b.engine.Start(t.Context(), foreign.Name); err != nil {
+					t.Fatal(err)
+				}
+				s := newStack("s")
+				s.service("job", "print x", func(spec *containers.Spec) { spec.Image, spec.Pull = img, containers.PullNever })
+				s.stage(stages.Stage{Name: "job", Verb: stages.Run, Retries: stages.Retries{Count: 2}}, "job")
+				result := b.up(s)
+				if result.Verdict != events.VerdictFailed || result.Conflict() != (img == image) {
+					t.Errorf("verdict %s, conflict %t: %v", result.Verdict, result.Conflict(), failuresOf(result))
+				}
+				if got := b.containers(); !slices.Equal(got, []string{"s-job-1 running"}) {
+					t.Errorf("containers: %v", got)
+				}
+			})
+		})
+	}
+}
+
 func TestARecordedStepWhoseProofFailsRunsAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		s := newStack("s")

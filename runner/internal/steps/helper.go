@@ -122,6 +122,7 @@ func (c *Crew) makeHelper(ctx context.Context, a *active) (image string, o outco
 		return "", o, false
 	}
 	if a.Action == plan.Adopt && a.attempt == 1 {
+		a.ours = true
 		return image, outcome{}, true
 	}
 	if o, ok := c.takeOver(ctx, a); !ok {
@@ -133,7 +134,7 @@ func (c *Crew) makeHelper(ctx context.Context, a *active) (image string, o outco
 		}
 	}
 	if a.Action == plan.Recreate || a.attempt > 1 {
-		if err := c.Engine.Destroy(ctx, a.Container); err != nil {
+		if err := c.destroy(ctx, a); err != nil {
 			return "", c.callFailed(ctx, err), false
 		}
 	}
@@ -171,8 +172,7 @@ func (c *Crew) image(ctx context.Context, a *active) (string, outcome, bool) {
 	return image.ID, outcome{}, true
 }
 
-// create makes the step's container. What stands in its way and is ours, but
-// of another spec, is removed: the plan was made a moment ago.
+// create makes the step's container, or finds the one that is its own already.
 func (c *Crew) create(ctx context.Context, a *active) (outcome, bool) {
 	_, err := c.Engine.Create(ctx, a.spec)
 	if errors.Is(err, containers.ErrConflict) {
@@ -183,6 +183,7 @@ func (c *Crew) create(ctx context.Context, a *active) (outcome, bool) {
 	if err != nil {
 		return c.callFailed(ctx, err), false
 	}
+	a.ours = true
 	return outcome{}, true
 }
 

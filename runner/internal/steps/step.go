@@ -46,6 +46,8 @@ type active struct {
 	stage   *stages.Stage
 	attempt int
 	spec    containers.Spec // resolved, fully labelled
+	// ours: the container of that name is known to be this step's.
+	ours bool
 }
 
 var errTimeout = errors.New("its time was over")
@@ -56,6 +58,7 @@ var errTimeout = errors.New("its time was over")
 // that the engine or the ledger broke, and that nothing is known of the step.
 func (c *Crew) Execute(ctx context.Context, step *plan.Step, stage *stages.Stage) (events.Event, error) {
 	var o outcome
+	var a *active
 	var e events.Event
 	began := time.Now()
 	for attempt := 1; ; attempt++ {
@@ -64,11 +67,13 @@ func (c *Crew) Execute(ctx context.Context, step *plan.Step, stage *stages.Stage
 		if err := c.Record.Emit(e); err != nil {
 			return e, err
 		}
-		o = c.try(ctx, &active{Step: step, stage: stage, attempt: attempt})
+		a = &active{Step: step, stage: stage, attempt: attempt}
+		o = c.try(ctx, a)
 		if o.broken != nil {
 			return e, o.broken
 		}
-		if o.failure == "" || ctx.Err() != nil || attempt > stage.Retries.Count {
+		// What is in the way stays there: to try again would only mean to wait.
+		if o.failure == "" || o.conflict || ctx.Err() != nil || attempt > stage.Retries.Count {
 			e = ending(step, attempt, o)
 			e.Elapsed = time.Since(began)
 			if o.kind == events.Done {
@@ -76,7 +81,7 @@ func (c *Crew) Execute(ctx context.Context, step *plan.Step, stage *stages.Stage
 			}
 			break
 		}
-		if err := c.pause(ctx, step, stage, attempt, o); err != nil {
+		if err := c.pause(ctx, a, o); err != nil {
 			return e, err
 		}
 	}
@@ -86,7 +91,7 @@ func (c *Crew) Execute(ctx context.Context, step *plan.Step, stage *stages.Stage
 	if len(o.values) > 0 && o.failure == "" {
 		c.handOn(step, o.values)
 	}
-	c.cleanUp(ctx, step, stage, o)
+	c.cleanUp(ctx, a, o)
 	return e, nil
 }
 
@@ -167,7 +172,8 @@ func ending(step *plan.Step, attempt int, o outcome) events.Event {
 }
 
 // pause says that another attempt follows, removes what the last one left and waits.
-func (c *Crew) pause(ctx context.Context, step *plan.Step, stage *stages.Stage, attempt int, o outcome) error {
+func (c *Crew) pause(ctx context.Context, a *active, o outcome) error {
+	step, stage, attempt := a.Step, a.stage, a.attempt
 	wait := stage.Retries.Backoff
 	if wait <= 0 {
 		wait = time.Second
@@ -185,7 +191,7 @@ func (c *Crew) pause(ctx context.Context, step *plan.Step, stage *stages.Stage, 
 		return err
 	}
 	if step.Helper() {
-		if err := c.Engine.Destroy(context.WithoutCancel(ctx), step.Container); err != nil {
+		if err := c.destroy(context.WithoutCancel(ctx), a); err != nil {
 			return err
 		}
 	}
@@ -199,21 +205,36 @@ func (c *Crew) pause(ctx context.Context, step *plan.Step, stage *stages.Stage, 
 }
 
 // cleanUp destroys a helper whose outcome is recorded, off the critical path.
-func (c *Crew) cleanUp(ctx context.Context, step *plan.Step, stage *stages.Stage, o outcome) {
-	if !step.Helper() {
+func (c *Crew) cleanUp(ctx context.Context, a *active, o outcome) {
+	if !a.Helper() {
 		return
 	}
-	keep := stage.Keep
+	keep := a.stage.Keep
 	if keep.Policy == "always" || keep.For > 0 || keep.Policy == "on_failure" && o.failure != "" {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
 	c.background.Go(func() error {
-		if err := c.Engine.Destroy(ctx, step.Container); err != nil {
-			return fmt.Errorf("destroying %s: %w", step.Container, err)
+		if err := c.destroy(ctx, a); err != nil {
+			return fmt.Errorf("destroying %s: %w", a.Container, err)
 		}
-		return c.Record.Emit(record.About(events.HelperDestroyed, step))
+		return c.Record.Emit(record.About(events.HelperDestroyed, a.Step))
 	})
+}
+
+// destroy removes the step's container. Where the attempt ended before it was
+// known to be ours, it is looked at first: what merely has its name stays.
+func (c *Crew) destroy(ctx context.Context, a *active) error {
+	if !a.ours {
+		status, err := c.Engine.Status(ctx, a.Container)
+		if errors.Is(err, containers.ErrNotFound) || err == nil && status.Labels[containers.LabelStack] != c.Stack.Name {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return c.Engine.Destroy(ctx, a.Container)
 }
 
 // interruption is the outcome of a step whose ctx ended before it did.
