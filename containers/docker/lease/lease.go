@@ -303,19 +303,43 @@ func Await(ctx context.Context, api *client.Client, name string, token int64) ([
 	var note []byte
 	switch {
 	case err == nil:
-		stop := context.AfterFunc(ctx, conn.Close)
-		readLines(conn, func(kind byte, text []byte) {
-			if kind == lineNote {
-				note = bytes.Clone(text)
-			}
-		})
-		if stop() {
-			conn.Close()
-		}
+		note = lastNote(ctx, api, found.ID, conn)
 	case !cerrdefs.IsNotFound(err) && !cerrdefs.IsConflict(err):
 		return nil, err
 	}
 	return note, removed(ctx, api, found.ID)
+}
+
+// lateLimit is how long after the container's removal what it told may be on its way.
+const lateLimit = time.Second
+
+// lastNote reads until the container's end and closes the connection. Docker
+// 20.10 leaves the connection open, for ever, where the container ends in the
+// moment in which it is attached to: its removal ends the reading too.
+func lastNote(ctx context.Context, api *client.Client, id string, conn types.HijackedResponse) (note []byte) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() {
+		defer conn.Close()
+		if removed(ctx, api, id) != nil {
+			<-ctx.Done() // the engine does not tell: then the connection has to end by itself
+			return
+		}
+		late := time.NewTimer(lateLimit)
+		defer late.Stop()
+		select {
+		case <-late.C:
+		case <-ctx.Done():
+		}
+	})
+	readLines(conn, func(kind byte, text []byte) {
+		if kind == lineNote {
+			note = bytes.Clone(text)
+		}
+	})
+	return note
 }
 
 // readLines hands on the lines of an attached container's output until it ends.
