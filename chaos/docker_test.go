@@ -110,7 +110,6 @@ type tale struct {
 	file  string
 	dir   string
 	proxy *proxy
-	began time.Time
 
 	stop   context.CancelFunc
 	events chan map[string]*tally

@@ -142,6 +142,13 @@ func (e *Engine) EnsureVolume(ctx context.Context, v containers.Volume) (contain
 	if err != nil {
 		return containers.VolumeStatus{}, failure.Of(ctx, err, "create volume %s", v.Name)
 	}
+	if made.Labels[containers.LabelCreated] != labels[containers.LabelCreated] {
+		// It stood there. A dockerd that was restarted answers the first time
+		// without its labels (seen with 20.10.24): they have to be looked for.
+		if made, err = e.api.VolumeInspect(ctx, v.Name); err != nil {
+			return containers.VolumeStatus{}, failure.Of(ctx, err, "volume %s", v.Name)
+		}
+	}
 	return volumeStatus(&made), nil
 }
 
