@@ -64,6 +64,10 @@ func (m *maker) decideHelper(step *Step, why string, before effect) (Action, str
 		return Adopt, "runs already"
 	case wanted && status.Ended() && status.ExitCode == 0 && !status.OOMKilled:
 		return Adopt, "ended while nobody watched"
+	case status.State == containers.StateCreated && status.Error != "":
+		// An engine that was killed while it started the container may never be
+		// able to start this one; it can make another.
+		return Recreate, "could not be started: " + status.Error
 	case same && status.State == containers.StateCreated:
 		return Create, why + ", was made but not started"
 	case status.Ended() && status.ExitCode != 0:

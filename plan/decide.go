@@ -257,6 +257,8 @@ func (m *maker) decideService(step *Step) (Action, string) {
 		return Recreate, m.whatChanged(step, fact, "changed since it was made")
 	case status.ImageID != "" && m.imageMoved(step, status.ImageID) != "":
 		return Recreate, m.imageMoved(step, status.ImageID)
+	case status.State == containers.StateCreated && status.Error != "":
+		return Recreate, "could not be started: " + status.Error
 	case status.State == containers.StateCreated:
 		return Create, "was made but not started"
 	case !status.Running():

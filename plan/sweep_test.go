@@ -86,6 +86,17 @@ func TestWhatADeadRunLeft(t *testing.T) {
 			c.Labels[containers.LabelSpec] = "another"
 			f.Containers["graph-load-1"] = c
 		}, "load", "skip: recorded by run r1", map[string]string{"graph-load-1": "its step is done without it"}},
+		{"could not be started", func(_ *stages.Stack, f plan.Facts, p *plan.Plan) {
+			delete(f.Steps, "load")
+			c := left(p, "load", "r2", now, containers.StateCreated, 0)
+			c.Error = "task already exists"
+			f.Containers["graph-load-1"] = c
+		}, "load", "recreate: could not be started: task already exists", nil},
+		{"a service that could not be started", func(_ *stages.Stack, f plan.Facts, p *plan.Plan) {
+			c := f.Containers["graph-db-1"]
+			c.State, c.Error = containers.StateCreated, "task already exists"
+			f.Containers["graph-db-1"] = c
+		}, "db", "recreate: could not be started: task already exists", nil},
 		{"failed unwatched", func(_ *stages.Stack, f plan.Facts, p *plan.Plan) {
 			delete(f.Steps, "load")
 			f.Containers["graph-load-1"] = left(p, "load", "r2", now, containers.StateExited, 4)
