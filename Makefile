@@ -13,7 +13,7 @@ test: engine images test-tools lint ## all set-up, all tests
 	go test -race -timeout 20m -parallel 4 ./...
 
 chaos: engine ## kills the runner everywhere, on the memory engine and on Docker, for long
-	CHAOS=long go test -race -count=1 -timeout 3h -v ./chaos
+	CHAOS=long STAGEHAND_CHAOS_RESTART=1 go test -race -count=1 -timeout 4h -v ./chaos
 
 build: ## bin/stagehand
 	CGO_ENABLED=0 go build -trimpath -o bin/stagehand ./cmd/stagehand
