@@ -61,8 +61,10 @@ func copier(t *testing.T, h Harness) {
 		t.Skip("the engine copies no files")
 	}
 	hello := []containers.File{{Path: "/made/here/hello", Content: []byte("hello\n"), Mode: 0o604, UID: 3, GID: 4}}
-	name := s.start(s.spec("a", "await-file /made/here/hello then stat /made/here/hello then write /tmp/answer 42"))
+	name := s.start(s.spec("a", "await-file /made/here/complete then stat /made/here/hello then write /tmp/answer 42"))
 	s.must(c.CopyIn(s.ctx, name, hello))
+	// A file is seen before it is whole: another one says that it is.
+	s.must(c.CopyIn(s.ctx, name, []containers.File{{Path: "/made/here/complete"}}))
 	equal(s, "exit code", s.wait(name).ExitCode, 0)
 	equal(s, "log", s.logs(name, containers.LogOptions{}), "0604 3 4 6\n")
 	content, err := c.CopyOut(s.ctx, name, "/tmp/answer") // of an ended container
