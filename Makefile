@@ -10,7 +10,8 @@ demo: ## the HAF stack from nothing to serving, on a real engine
 	@scripts/demo.sh
 
 test: engine images test-tools lint ## all set-up, all tests
-	go test -race -timeout 20m -parallel 4 ./...
+	go build -race ./...
+	go test -race -p 1 -timeout 20m -parallel 4 ./... # one package at a time: they share the engine and the two cores
 
 chaos: engine ## kills the runner everywhere, on the memory engine and on Docker, for long
 	CHAOS=long STAGEHAND_CHAOS_RESTART=1 go test -race -count=1 -timeout 4h -v ./chaos
