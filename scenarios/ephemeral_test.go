@@ -110,6 +110,7 @@ func (f *fleeting) all() []string {
 type process struct {
 	*exec.Cmd
 	out  *bytes.Buffer
+	log  string // the file that it prints to
 	done chan error
 }
 
@@ -122,6 +123,7 @@ func (f *fleeting) up(args ...string) *process {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	p.log = log.Name()
 	p.Stdout, p.Stderr = log, log
 	p.Env = append(os.Environ(), f.env...)
 	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -137,6 +139,19 @@ func (f *fleeting) up(args ...string) *process {
 	}()
 	f.t.Cleanup(func() { _ = p.Process.Kill() })
 	return p
+}
+
+// awaitDone waits until the runs themselves say that their stages are done.
+func (f *fleeting) awaitDone(runs ...*process) {
+	f.t.Helper()
+	for _, p := range runs {
+		eventually(f.t, time.Minute, func() string {
+			if text := readFile(f.t, p.log); !strings.Contains(text, ": done after") {
+				return "not done:\n" + text
+			}
+			return ""
+		})
+	}
 }
 
 // awaitUp waits until n services of the file's runs stand and serve.
@@ -284,7 +299,7 @@ func TestEphemeralRunsOfOneFileDoNotMeet(t *testing.T) {
 	t.Parallel()
 	f := newFleeting(t, "two")
 	first, second := f.up(), f.up("--attach")
-	f.awaitUp(2)
+	f.awaitDone(first, second)
 	_ = first.Process.Signal(os.Interrupt)
 	if err := <-first.done; err != nil {
 		t.Errorf("the first: %v\n%s", err, first.out)
