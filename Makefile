@@ -11,7 +11,7 @@ demo: ## the HAF stack from nothing to serving, on a real engine
 
 test: engine images test-tools lint ## all set-up, all tests
 	go build -race ./...
-	go test -race -p 1 -timeout 20m -parallel 4 ./... # one package at a time: they share the engine and the two cores
+	go test -race -p 1 -timeout 40m -parallel 4 ./... # one package at a time: they share the engine and the two cores
 
 chaos: engine ## kills the runner everywhere, on the memory engine and on Docker, for long
 	CHAOS=long STAGEHAND_CHAOS_RESTART=1 go test -race -count=1 -timeout 4h -v ./chaos

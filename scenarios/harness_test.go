@@ -124,10 +124,14 @@ func (s *stack) args(args ...string) []string {
 	return append(out, args[1:]...)
 }
 
+// commandLimit is far more than any command needs: a rehearsal on a busy
+// machine takes many minutes. It ends what hangs.
+const commandLimit = 15 * time.Minute
+
 // stagehand runs a command and fails the test if its exit code is another one.
 func (s *stack) stagehand(code int, args ...string) string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
 	defer cancel()
 	out, err := command(ctx, s.env, program, s.args(args...)...)
 	if got := exitCode(err); got != code {

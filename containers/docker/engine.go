@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/client"
 
 	"github.com/stagehand-dev/stagehand/containers"
@@ -23,6 +24,7 @@ import (
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/endpoint"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/logs"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/look"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/wait"
 )
 
@@ -172,7 +174,11 @@ func (e *Engine) engineKind(ctx context.Context) (string, error) {
 	if known != "" {
 		return known, nil
 	}
-	version, err := e.api.ServerVersion(ctx)
+	var version types.Version
+	err := look.Persist(ctx, func() (err error) {
+		version, err = e.api.ServerVersion(ctx)
+		return err
+	})
 	if err != nil {
 		return "", err
 	}

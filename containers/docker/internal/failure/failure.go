@@ -122,3 +122,10 @@ func Lost(err error) bool {
 		strings.Contains(text, "annot connect to the Docker daemon") ||
 		strings.Contains(text, "command [ssh")
 }
+
+// Cut tells whether a connection broke that had stood: the engine may well
+// answer the next one.
+func Cut(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}

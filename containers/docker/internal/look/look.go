@@ -11,15 +11,36 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/backoff"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
 )
+
+// asks is how often a question is asked whose connection breaks before the answer.
+const asks = 4
+
+// Persist asks the engine something that changes nothing, and asks again
+// where the connection broke before the answer came.
+func Persist(ctx context.Context, ask func() error) error {
+	err := ask()
+	for pause, n := (backoff.Backoff{}), 1; n < asks && err != nil && failure.Cut(err); n++ {
+		if pause.Wait(ctx) != nil {
+			return err
+		}
+		err = ask()
+	}
+	return err
+}
 
 // Container looks at the container of that name or ID. What it returns has a state.
 func Container(ctx context.Context, api *client.Client, name string) (container.InspectResponse, error) {
 	if name == "" {
 		return container.InspectResponse{}, failure.Invalid("a container's name is empty")
 	}
-	found, err := api.ContainerInspect(ctx, name)
+	var found container.InspectResponse
+	err := Persist(ctx, func() (err error) {
+		found, err = api.ContainerInspect(ctx, name)
+		return err
+	})
 	if err != nil {
 		return found, failure.Of(ctx, err, "container %s", name)
 	}
