@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,6 +58,27 @@ func (b *bench) up(t *testing.T, address string) string {
 	return stdout
 }
 
+// effects are what the helpers of stack have appended to their log, as what serves sees it.
+func (b *bench) effects(t *testing.T, stack string) string {
+	t.Helper()
+	list, err := b.engine.List(t.Context(), map[string]string{containers.LabelStack: stack})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range list {
+		if !c.Running() {
+			continue
+		}
+		content, err := b.engine.CopyOut(t.Context(), c.Name, "/data/log")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(strings.Fields(string(content)), " ")
+	}
+	t.Fatalf("nothing of %s runs", stack)
+	return ""
+}
+
 // history is how many events each run of the ledger has.
 func history(t *testing.T, address string) map[string]int {
 	t.Helper()
@@ -80,6 +102,15 @@ func history(t *testing.T, address string) map[string]int {
 	return counts
 }
 
+// changes are the calls so far that change something at the engine.
+func changes(engine *memory.Engine) map[string]int {
+	calls := engine.Calls()
+	maps.DeleteFunc(calls, func(call string, _ int) bool {
+		return !slices.Contains([]string{"Create", "Start", "Stop", "Destroy", "RemoveNetwork", "RemoveVolume", "RemoveImage", "CopyIn", "Exec"}, call)
+	})
+	return calls
+}
+
 // A second up of an unchanged stack of 100 services and 20 helpers writes nothing but
 // that it was, and status shows every step all the same, with the stack file and without.
 func TestSecondUpWritesItsOwnRecordOnly(t *testing.T) {
@@ -98,8 +129,11 @@ func TestSecondUpWritesItsOwnRecordOnly(t *testing.T) {
 	b := newBench(t, stack.String())
 	address := filepath.Join(b.dir, "l.db")
 	b.up(t, address)
-	before := history(t, address)
+	before, calls := history(t, address), changes(b.engine)
 	b.up(t, address)
+	if now := changes(b.engine); !maps.Equal(now, calls) {
+		t.Errorf("the second up has changed the engine: %v, before it %v", now, calls)
+	}
 	after := history(t, address)
 	maps.DeleteFunc(after, func(run string, n int) bool { return before[run] == n })
 	for run, n := range after {
@@ -123,10 +157,11 @@ func TestSecondUpWritesItsOwnRecordOnly(t *testing.T) {
 const slow = `
 name: la-slow
 services:
-  first: {image: "stagehand-actor:test", command: [exit, "0"]}
-  slow: {image: "stagehand-actor:test", command: [sleep, 400ms]}
-  after: {image: "stagehand-actor:test", command: [exit, "0"]}
-  api: {image: "stagehand-actor:test", command: [forever]}
+  first: {image: "stagehand-actor:test", command: [append, /data/log, first], volumes: ["data:/data"]}
+  slow: {image: "stagehand-actor:test", command: [sleep, 400ms, then, append, /data/log, slow], volumes: ["data:/data"]}
+  after: {image: "stagehand-actor:test", command: [append, /data/log, after], volumes: ["data:/data"]}
+  api: {image: "stagehand-actor:test", command: [forever], volumes: ["data:/data"]}
+volumes: {data: {}}
 stages:
   - {name: first, run: first}
   - {name: early, start: api}
@@ -181,12 +216,14 @@ func TestPostgresEndsInTheMiddleOfARun(t *testing.T) {
 			t.Error("a step was begun that could not be recorded")
 		}
 	}
-	other := filepath.Join(b.dir, "other.db")
-	b.up(t, other)
 	if err := server.Begin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	told += b.up(t, address)
+	if got := b.effects(t, "la-slow"); got != "first slow after" {
+		t.Errorf("the helpers' effects are %q, want each once", got)
+	}
+	b.up(t, filepath.Join(b.dir, "other.db"))
 	for _, args := range [][]string{{"status"}, {"runs"}, {"runs", "--json"}, {"events"}, {"--ledger", address, "up"}, {"--ledger", address, "events", "--run", "none"}, {"--ledger", address, "down", "--volumes"}, {"--ledger", address, "runs"}} {
 		_, stdout, stderr := b.run(address, args...)
 		told += stdout + stderr
