@@ -180,43 +180,54 @@ func (r *run) takeDown() error {
 
 // remove stops and removes containers side by side.
 func (d *demolition) remove(ctx context.Context, wave []containers.Status, cause string) error {
+	return each(ctx, wave, func(ctx context.Context, status containers.Status) error {
+		if err := d.halt(ctx, status, cause); err != nil {
+			return err
+		}
+		if err := d.engine.Destroy(ctx, status.Name); err != nil {
+			return fmt.Errorf("removing %s: %w", status.Name, err)
+		}
+		return nil
+	})
+}
+
+// each does the same to all containers of a wave side by side.
+func each(ctx context.Context, wave []containers.Status, do func(context.Context, containers.Status) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(16)
 	for _, status := range wave {
-		group.Go(func() error {
-			e := events.Event{
-				Kind: events.ServiceStopped, Step: status.Labels[containers.LabelStep], Stage: status.Labels[containers.LabelStage],
-				App: status.Labels[containers.LabelApp], Service: status.Labels[containers.LabelService], Container: status.Name, Cause: cause,
-				Exclusive: status.Labels[containers.LabelExclusive],
-			}
-			if status.Running() {
-				intent := e
-				intent.Kind, intent.Exclusive = events.StepStopping, ""
-				if err := d.record.Emit(intent); err != nil {
-					return err
-				}
-				grace, err := time.ParseDuration(status.Labels[containers.LabelGrace])
-				if err != nil {
-					grace = containers.DefaultGrace
-				}
-				ended, err := steps.Stop(ctx, d.engine, status.Name, grace, d.killed)
-				if err != nil && !errors.Is(err, containers.ErrNotFound) {
-					return fmt.Errorf("stopping %s: %w", status.Name, err)
-				}
-				if ended.Ended() {
-					e.ExitCode, e.OOM = &ended.ExitCode, ended.OOMKilled
-				}
-			}
-			if err := d.record.Emit(e); err != nil {
-				return err
-			}
-			if err := d.engine.Destroy(ctx, status.Name); err != nil {
-				return fmt.Errorf("removing %s: %w", status.Name, err)
-			}
-			return nil
-		})
+		group.Go(func() error { return do(ctx, status) })
 	}
 	return group.Wait()
+}
+
+// halt stops a container, if it runs, by its own signal and grace, and records
+// the intent before and the end after. The container stays.
+func (d *demolition) halt(ctx context.Context, status containers.Status, cause string) error {
+	e := events.Event{
+		Kind: events.ServiceStopped, Step: status.Labels[containers.LabelStep], Stage: status.Labels[containers.LabelStage],
+		App: status.Labels[containers.LabelApp], Service: status.Labels[containers.LabelService], Container: status.Name, Cause: cause,
+		Exclusive: status.Labels[containers.LabelExclusive],
+	}
+	if status.Running() {
+		intent := e
+		intent.Kind, intent.Exclusive = events.StepStopping, ""
+		if err := d.record.Emit(intent); err != nil {
+			return err
+		}
+		grace, err := time.ParseDuration(status.Labels[containers.LabelGrace])
+		if err != nil {
+			grace = containers.DefaultGrace
+		}
+		ended, err := steps.Stop(ctx, d.engine, status.Name, grace, d.killed)
+		if err != nil && !errors.Is(err, containers.ErrNotFound) {
+			return fmt.Errorf("stopping %s: %w", status.Name, err)
+		}
+		if ended.Ended() {
+			e.ExitCode, e.OOM = &ended.ExitCode, ended.OOMKilled
+		}
+	}
+	return d.record.Emit(e)
 }
 
 // networks removes the stack's networks.

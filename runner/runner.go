@@ -208,6 +208,11 @@ func (r *run) carryOut(ctx context.Context) (Result, error) {
 	if err := r.ensure(ctx); err != nil {
 		return r.end(schedule.Result{Interrupted: ctx.Err() != nil}, err)
 	}
+	return r.end(r.walk(ctx))
+}
+
+// walk does the plan's steps, and waits until what they leave to be done is done.
+func (r *run) walk(ctx context.Context) (schedule.Result, error) {
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	watcher := r.crew.WatchDeaths(watching)
 	walked, broken := schedule.Walk(ctx, schedule.Options{
@@ -219,7 +224,7 @@ func (r *run) carryOut(ctx context.Context) (Result, error) {
 	}
 	stopWatching()
 	<-watcher
-	return r.end(walked, broken)
+	return walked, broken
 }
 
 // end records the verdict and then, never before, takes down what the run

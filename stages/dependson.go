@@ -139,6 +139,20 @@ func (r *reader) peers(i *instance, dep string) []*instance {
 	return all
 }
 
+// restartWith are the instances that i's depends_on says restart: true of.
+func (r *reader) restartWith(i *instance) []string {
+	var names []string
+	for _, dep := range sortedKeys(i.service.DependsOn) {
+		if !i.service.DependsOn[dep].Restart {
+			continue
+		}
+		for _, p := range r.peers(i, dep) {
+			names = append(names, p.name)
+		}
+	}
+	return names
+}
+
 func (r *reader) checkDependency(i *instance, dep string, on types.ServiceDependency) {
 	peers := r.peers(i, dep)
 	if len(peers) == 0 {

@@ -235,6 +235,10 @@ func (r *reader) collect() {
 	for _, d := range r.stages {
 		r.stack.Stages = append(r.stack.Stages, d.result())
 	}
+	for name, service := range r.stack.Services {
+		service.RestartWith = r.restartWith(r.instances[name])
+		r.stack.Services[name] = service
+	}
 	networks, volumes := map[string]bool{}, map[string]bool{}
 	for _, app := range append([]declared.App{{}}, r.Apps...) {
 		project := r.project(app)

@@ -45,6 +45,9 @@ type Service struct {
 	Template string
 	App      string
 	Spec     containers.Spec
+	// RestartWith are the services, as in Stack.Services, whose restart is one
+	// of this one too: its depends_on says restart: true of them.
+	RestartWith []string `json:",omitempty"`
 	// Image is what must be there to create it, also in Spec.
 	Build bool // the file has build: for it
 	// URLs that people may open, from the published ports, are the views' work.

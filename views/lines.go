@@ -78,8 +78,11 @@ func (l *Lines) Emit(_ context.Context, e events.Event) error {
 	case events.RunStarted:
 		l.quiet = idle(e.Plan)
 		what := counts(e.Plan)
-		if e.Verb == "down" {
+		switch {
+		case e.Verb == "down":
 			what = "takes the stack down"
+		case e.Cause != "":
+			what = e.Cause
 		}
 		l.line(e.Time, e.Stack, "run", e.Run+": "+what)
 	case events.RunEnded:
@@ -111,11 +114,20 @@ func (l *Lines) Emit(_ context.Context, e events.Event) error {
 		l.line(e.Time, subject(e), "removed", e.Container)
 	case events.ServiceStopped:
 		l.removed[e.Container] = true
-		l.line(e.Time, subject(e), "stopped", text.Joined(": ", e.Container, text.Joined(", ", how(e), strings.TrimPrefix(e.Cause, "down"))))
+		l.line(e.Time, subject(e), "stopped", text.Joined(": ", e.Container, text.Joined(", ", how(e), stopCause(e))))
 	default: // a kind that a newer writer knows
 		l.line(e.Time, subject(e), string(e.Kind), text.Joined(": ", e.Cause, e.Error))
 	}
 	return l.err
+}
+
+// stopCause is why a service was stopped, where the run's first line does not say it.
+func stopCause(e events.Event) string {
+	switch e.Cause {
+	case "stop", "restart":
+		return ""
+	}
+	return strings.TrimPrefix(e.Cause, "down")
 }
 
 func (l *Lines) begin(e events.Event) {

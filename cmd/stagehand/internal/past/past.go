@@ -43,7 +43,7 @@ func Ends(ctx context.Context, l *ledger.Ledger, stack string) ([]events.Event, 
 	return ended, nil
 }
 
-// LatestUp returns the events of the stack's latest run that was no down, none
+// LatestUp returns the events of the stack's latest run that was an up, none
 // if there is none, and when a later run has taken the stack down, zero if none has.
 func LatestUp(ctx context.Context, l *ledger.Ledger, stack string) (run []events.Event, down time.Time, err error) {
 	runs, err := l.Runs(ctx, stack)
@@ -51,7 +51,11 @@ func LatestUp(ctx context.Context, l *ledger.Ledger, stack string) (run []events
 		return nil, down, err
 	}
 	for _, r := range runs {
-		if r.Verb != "down" {
+		switch r.Verb {
+		case "stop", "start", "restart": // what is left of them the engine shows
+			continue
+		case "down":
+		default:
 			all, err := l.Events(ctx, r.ID, 0)
 			return all, down, err
 		}

@@ -1,0 +1,207 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/engines"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/runner"
+	"github.com/stagehand-dev/stagehand/stages"
+	"github.com/stagehand-dev/stagehand/views"
+)
+
+// controlVerb is what stop, start and restart have of their own.
+type controlVerb struct {
+	act func(context.Context, runner.ControlOptions) (runner.Result, error)
+	// fileless tells that a stack's name is enough.
+	fileless bool
+}
+
+func (in *invocation) stop() *cobra.Command {
+	return in.controls(&cobra.Command{
+		Use:   "stop [OPTIONS] [SERVICE...]",
+		Short: "Stops services; their containers stay",
+		Long: `Stops the named services, or all: what needs others before those, each by its own
+signal and stop_grace_period. The containers stay, for start or up. Helpers are
+left alone. With -p NAME no stack file is needed.`,
+	}, controlVerb{runner.Stop, true})
+}
+
+func (in *invocation) start() *cobra.Command {
+	return in.controls(&cobra.Command{
+		Use:   "start [OPTIONS] [SERVICE...]",
+		Short: "Starts services that were stopped, and waits until they are ready",
+		Long: `Starts the containers of the named services, or of all, in the stages' order, and
+waits until each is ready as its stage says. It makes no container and runs no
+helper: that is up's.`,
+	}, controlVerb{runner.Start, false})
+}
+
+func (in *invocation) restart() *cobra.Command {
+	return in.controls(&cobra.Command{
+		Use:   "restart [OPTIONS] [SERVICE...]",
+		Short: "Stops services and starts them again, and waits until they are ready",
+		Long: `Stops the named services, or all, and starts their containers again: stop, then
+start. Running services whose depends_on says restart: true of one of them are
+restarted with it. What changed in the stack file is not applied: that is up's.`,
+	}, controlVerb{runner.Restart, false})
+}
+
+func (in *invocation) controls(cmd *cobra.Command, verb controlVerb) *cobra.Command {
+	var timeout lockTimeout
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return in.runControl(cmd.Context(), cmd.Name(), verb, timeout, args)
+	}
+	timeout.bind(cmd.Flags())
+	return cmd
+}
+
+func (in *invocation) runControl(ctx context.Context, name string, verb controlVerb, timeout lockTimeout, words []string) (err error) {
+	lock, err := in.lock(timeout)
+	if err != nil {
+		return err
+	}
+	o := runner.ControlOptions{Run: runID(), Lock: lock}
+	if verb.fileless {
+		o.Name, o.Stack, err = in.target(ctx)
+	} else if o.Stack, err = in.load(ctx); err == nil {
+		o.Name = o.Stack.Name
+	}
+	if err != nil {
+		return err
+	}
+	w, err := in.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.close(&err)
+	list, err := w.engine.List(ctx, ofStack(o.Name))
+	if err != nil {
+		return exit.OfEngine(err)
+	}
+	if o.Services, err = services(o.Name, o.Stack, list, words); err != nil {
+		return err
+	}
+	keep, err := in.retained()
+	if err != nil {
+		return err
+	}
+	defer func() { in.prune(ctx, w.ledger, o.Name, keep, err) }()
+	o.Engine, o.Ledger = w.engine, w.ledger
+	result, err := in.control(ctx, w, o, verb)
+	switch {
+	case errors.Is(err, exit.ErrInterrupted) || err == nil && result.Verdict == events.VerdictInterrupted:
+		in.say("interrupted; %s goes on", in.flags.Command(o.Name, append([]string{name}, words...)...))
+		return &exit.Error{Code: exit.Interrupted}
+	case errors.Is(err, runner.ErrNotMade):
+		return exit.Misuse("%v to %s: %s makes it", err, name, in.flags.Command(o.Name, "up"))
+	case err != nil:
+		return exit.OfEngine(err)
+	}
+	return upshot(result)
+}
+
+// control carries the verb out with a view beside it. The error is
+// exit.ErrInterrupted where the user asked to stop.
+func (in *invocation) control(ctx context.Context, w *workshop, o runner.ControlOptions, verb controlVerb) (runner.Result, error) {
+	info, err := w.engine.Info(ctx)
+	if err != nil {
+		return runner.Result{}, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	kill := make(chan struct{})
+	in.signals.On(func(count int) {
+		switch count {
+		case 1:
+			in.say("stopping; once more kills what is being stopped")
+			cancel(exit.ErrInterrupted)
+		case 2:
+			in.say("killing")
+			close(kill)
+		}
+	})
+	lines := in.lines(o.Name, o.Stack)
+	lines.Host = engines.Host(info)
+	fan := &views.Fan{Keep: w.ledger, Show: []events.Sink{lines}}
+	if in.flags.JSON {
+		fan.Show = []events.Sink{views.JSON{W: in.Stdout}}
+	}
+	beating, stopBeating := context.WithCancel(ctx)
+	var group errgroup.Group
+	if !in.flags.JSON {
+		group.Go(func() error {
+			lines.Beat(beating, views.Heartbeat)
+			return nil
+		})
+	}
+	o.Sink, o.Kill = fan, kill
+	result, err := verb.act(ctx, o)
+	stopBeating()
+	_ = group.Wait() // gives no error
+	if broken := fan.Err(); broken != nil {
+		in.say("%v", broken)
+	}
+	if err != nil && errors.Is(context.Cause(ctx), exit.ErrInterrupted) {
+		err = exit.ErrInterrupted
+	}
+	return result, err
+}
+
+// services are the names in the stack of the services that words mean: a
+// service's own, or a template's, which stands for its container of each app.
+// A helper, or a word that means nothing, is a misuse. Without the stack's
+// file (nil) the containers say what there is.
+func services(name string, stack *stages.Stack, list []containers.Status, words []string) ([]string, error) {
+	known, helpers := map[string][]string{}, map[string]bool{}
+	add := func(word, service string) {
+		if !slices.Contains(known[word], service) {
+			known[word] = append(known[word], service)
+		}
+	}
+	if stack == nil {
+		for _, s := range list {
+			service := s.Labels[containers.LabelService]
+			if s.Labels[containers.LabelRole] == containers.RoleService {
+				add(service, service)
+			} else {
+				helpers[service] = true
+			}
+		}
+	} else {
+		for _, stage := range stack.Stages {
+			for _, u := range stage.Units {
+				service, ok := stack.Services[u.Service]
+				switch {
+				case !ok:
+				case stage.Verb == stages.Start:
+					add(service.Name, service.Name)
+					add(service.Template, service.Name)
+				default:
+					helpers[service.Name], helpers[service.Template] = true, true
+				}
+			}
+		}
+	}
+	var out []string
+	for _, word := range words {
+		switch {
+		case len(known[word]) > 0:
+			out = append(out, known[word]...)
+		case helpers[word]:
+			return nil, exit.Misuse("%s of %s is a helper, which ends by itself: only services can be named", word, name)
+		default:
+			return nil, exit.Misuse("%s has no service %q: %s", name, word, problems.OneOf(word, slices.Sorted(maps.Keys(known))))
+		}
+	}
+	return out, nil
+}
