@@ -201,6 +201,9 @@ func (c *controller) prepare(ctx context.Context, list []containers.Status) erro
 			continue
 		}
 		step.Action, step.Cause = plan.Restart, c.verb
+		spec := *step.Spec
+		spec.Pull = containers.PullMissing // the container stands there: a newer image is up's business
+		step.Spec = &spec
 		if helper := helperOn(list, step.Exclusive); helper != "" {
 			return fmt.Errorf("%s cannot be started while the helper %s holds %s: stagehand up goes on with that: %w", step.Service, helper, step.Exclusive, containers.ErrConflict)
 		}
