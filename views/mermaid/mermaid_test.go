@@ -159,7 +159,7 @@ func anyPlan(t *rapid.T) *plan.Plan {
 
 var (
 	participantLine = regexp.MustCompile(`^(create )?(?:participant|actor) (\w+) as \S`)
-	messageLine     = regexp.MustCompile(`^(\w+)(?:->>|-->>|-x)(\w+): `)
+	messageLine     = regexp.MustCompile(`^(\w+)(?:->>|-->>|--x|-x)(\w+): `)
 )
 
 func mermaidRules(diagram string) error {
@@ -237,46 +237,64 @@ func TestMermaidRenders(t *testing.T) {
 	if browser == "" {
 		t.Skip("no chromium in PATH")
 	}
-	for name, c := range map[string]struct {
-		diagram string
-		valid   bool
-	}{
-		"a whole plan":  {Draw(hafPlan()), true},
-		"an empty plan": {Draw(&plan.Plan{Stack: "x"}), true},
+	type drawing struct {
+		name, diagram string
+		want          []string // nil: mermaid refuses it
+	}
+	drawings := []drawing{
+		{"a whole plan", Draw(hafPlan()), []string{"a-builder", "alone on haf-data", "SELECT a &gt; 1; -- %%", "haf; # &lt;1&gt;"}},
+		{"an empty plan", Draw(&plan.Plan{Stack: "x"}), []string{"stagehand"}},
 		// Shows that the check can fail.
-		"a creation without a message": {"sequenceDiagram\n actor a\n create participant b\n a->>a: x", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			page := filepath.Join(t.TempDir(), "page.html")
-			content := `<!doctype html><meta charset="utf-8"><pre id="in">` + html.EscapeString(c.diagram) + `</pre><div id="out">nothing</div>
-<script src="file://` + script + `"></script><script>
+		{"a creation without a message", "sequenceDiagram\n actor a\n create participant b\n a->>a: x", nil},
+	}
+	for name, run := range recordedRuns() {
+		drawings = append(drawings, drawing{"a run: " + name, DrawRun(run), []string{"demo, up r1"}})
+	}
+	drawings = append(drawings, drawing{"a run: names", DrawRun(strangeNames()), []string{`sémaphore; #1 "ü" &lt;b&gt;`, "日本"}})
+
+	// One browser draws them all: its start takes longer than the drawings.
+	var page strings.Builder
+	page.WriteString(`<!doctype html><meta charset="utf-8">`)
+	for i, d := range drawings {
+		fmt.Fprintf(&page, `<pre class="in">%s</pre><div class="out">nothing</div><!--END %d-->`, html.EscapeString(d.diagram), i)
+	}
+	page.WriteString(`<script src="file://` + script + `"></script><script>
 mermaid.initialize({startOnLoad: false});
-mermaid.render("d", document.getElementById("in").textContent).then(
-  r => { document.getElementById("out").innerHTML = "RENDERED " + r.svg; },
-  e => { document.getElementById("out").textContent = "REFUSED " + e; });
-</script>`
-			if err := os.WriteFile(page, []byte(content), 0o600); err != nil {
-				t.Fatal(err)
+(async () => {
+  const ins = document.querySelectorAll(".in"), outs = document.querySelectorAll(".out");
+  for (let i = 0; i < ins.length; i++) {
+    try { outs[i].innerHTML = "RENDERED " + (await mermaid.render("d" + i, ins[i].textContent)).svg; }
+    catch (e) { outs[i].textContent = "REFUSED " + e; }
+  }
+})();
+</script>`)
+	file := filepath.Join(t.TempDir(), "page.html")
+	if err := os.WriteFile(file, []byte(page.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
+	defer cancel()
+	// The package's libraries need no sandbox to draw; root has none.
+	output, err := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+		"--user-data-dir="+t.TempDir(), "--virtual-time-budget=20000", "--dump-dom", "file://"+file).Output()
+	if err != nil {
+		t.Fatalf("%s: %v", browser, err)
+	}
+	rest := string(output)
+	for i, d := range drawings {
+		_, after, _ := strings.Cut(rest, `class="out">`)
+		out, left, found := strings.Cut(after, fmt.Sprintf("<!--END %d-->", i))
+		if !found {
+			t.Fatalf("%s: not in the page", d.name)
+		}
+		rest = left
+		if rendered := strings.HasPrefix(out, "RENDERED"); rendered != (d.want != nil) {
+			t.Errorf("%s: rendered: %v: %.600s\n%s", d.name, rendered, out, d.diagram)
+		}
+		for _, want := range d.want {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: %q is not in the picture", d.name, want)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
-			defer cancel()
-			// The package's libraries need no sandbox to draw; root has none.
-			output, err := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-				"--user-data-dir="+t.TempDir(), "--virtual-time-budget=20000", "--dump-dom", "file://"+page).Output()
-			if err != nil {
-				t.Fatalf("%s: %v", browser, err)
-			}
-			_, out, _ := strings.Cut(string(output), `id="out">`)
-			if rendered := strings.HasPrefix(out, "RENDERED"); rendered != c.valid {
-				t.Errorf("rendered: %v: %.600s\n%s", rendered, out, c.diagram)
-			}
-			if c.valid && name == "a whole plan" {
-				for _, want := range []string{"a-builder", "alone on haf-data", "SELECT a &gt; 1; -- %%", "haf; # &lt;1&gt;"} {
-					if !strings.Contains(out, want) {
-						t.Errorf("%q is not in the picture", want)
-					}
-				}
-			}
-		})
+		}
 	}
 }
