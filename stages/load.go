@@ -20,6 +20,15 @@ import (
 // before anything is created; then there is no Stack. Nothing but files is
 // looked at: no engine, no registry.
 func Load(ctx context.Context, o compose.Options) (*Stack, error) {
+	r, err := loaded(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return r.stack, nil
+}
+
+// loaded is the reader that has read the files, and found no problem.
+func loaded(ctx context.Context, o compose.Options) (*reader, error) {
 	r := &reader{list: &problems.List{}, instances: map[string]*instance{}, containers: map[string]string{}}
 	r.source = compose.Open(o, r.list)
 	if r.source == nil {
@@ -36,7 +45,7 @@ func Load(ctx context.Context, o compose.Options) (*Stack, error) {
 		return nil, err
 	}
 	r.stack.Warnings = list.Warnings()
-	return r.stack, nil
+	return r, nil
 }
 
 // withoutEchoes is the list without warnings that say no more than a problem

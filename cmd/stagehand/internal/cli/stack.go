@@ -62,6 +62,12 @@ func (in *invocation) loadFrom(ctx context.Context, o compose.Options) (*stages.
 	if err != nil {
 		return nil, err
 	}
+	in.warn(stack)
+	return stack, nil
+}
+
+// warn tells the stack's warnings.
+func (in *invocation) warn(stack *stages.Stack) {
 	for _, w := range stack.Warnings {
 		text := fmt.Sprintf("%s: warning: %s", w.Pos, w.Message)
 		if w.Expected != "" {
@@ -69,7 +75,6 @@ func (in *invocation) loadFrom(ctx context.Context, o compose.Options) (*stages.
 		}
 		fmt.Fprintln(in.Stderr, text)
 	}
-	return stack, nil
 }
 
 // target is the stack that a command is about when it needs no more than its
