@@ -25,8 +25,8 @@ const (
 	LabelAttempt = "dev.stagehand.attempt"
 	// LabelSpec is the spec's Hash: what Create compares.
 	LabelSpec = "dev.stagehand.spec"
-	// LabelKeep is how long a helper that ended is kept: a Go duration, always or
-	// on_failure; none is not at all.
+	// LabelKeep is how long a helper that ended is kept: a Go duration, always,
+	// on_failure or next_up; none is not at all.
 	LabelKeep = "dev.stagehand.keep"
 	// LabelExclusive is the volume that the container holds for itself.
 	LabelExclusive = "dev.stagehand.exclusive"

@@ -34,7 +34,7 @@ func keepLabel(keep stages.Keep) string {
 	switch {
 	case keep.For > 0:
 		return keep.For.String()
-	case keep.Policy == keepAlways, keep.Policy == keepOnFailure:
+	case keep.Policy == keepAlways, keep.Policy == keepOnFailure, keep.Policy == stages.KeepToNextUp:
 		return keep.Policy
 	}
 	return ""
@@ -80,6 +80,8 @@ func (m *maker) leftover(status containers.Status, step *Step, now time.Time) (c
 		return "kept long enough", step != nil && step.Action == Skip
 	case status.Ended() && (timed || keep == keepAlways || keep == keepOnFailure && (status.ExitCode != 0 || status.OOMKilled)):
 		return "", false // kept; where its step runs, that one replaces it
+	case status.Ended() && step != nil && keep == stages.KeepToNextUp:
+		return "", false
 	case step == nil:
 		return "its step is in the stack file no more", false
 	case step.Action == Skip && status.Running():

@@ -49,6 +49,20 @@ func TestWhatADeadRunLeft(t *testing.T) {
 			keepLoad(s, stages.Keep{Policy: "always"})
 			f.Containers["graph-load-1"] = left(p, "load", "r1", made.Add(-time.Second), containers.StateExited, 0)
 		}, "load", "skip: recorded by run r1", nil},
+		{"kept to the next up, which this one is not", func(s *stages.Stack, f plan.Facts, p *plan.Plan) {
+			s.KeepHelpers()
+			f.Containers["graph-load-1"] = left(p, "load", "r1", made.Add(-time.Second), containers.StateExited, 0)
+		}, "load", "skip: recorded by run r1", nil},
+		{"kept to the next up, which this one is", func(_ *stages.Stack, f plan.Facts, p *plan.Plan) {
+			c := left(p, "load", "r1", made.Add(-time.Second), containers.StateExited, 0)
+			c.Labels[containers.LabelKeep] = stages.KeepToNextUp
+			f.Containers["graph-load-1"] = c
+		}, "load", "skip: recorded by run r1", map[string]string{"graph-load-1": "its outcome is recorded"}},
+		{"kept to the next up, of a step that is no more", func(_ *stages.Stack, f plan.Facts, p *plan.Plan) {
+			c := left(p, "load", "r1", made, containers.StateExited, 0)
+			c.Name, c.Labels[containers.LabelKeep] = "graph-gone-1", stages.KeepToNextUp
+			f.Containers["graph-gone-1"] = c
+		}, "load", "skip: recorded by run r1", map[string]string{"graph-gone-1": "its step is in the stack file no more"}},
 		{"kept long enough", func(s *stages.Stack, f plan.Facts, p *plan.Plan) {
 			keepLoad(s, stages.Keep{For: time.Minute})
 			f.Containers["graph-load-1"] = left(p, "load", "r1", made.Add(-time.Second), containers.StateExited, 0)

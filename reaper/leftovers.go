@@ -174,7 +174,7 @@ func (f *finder) helper(c containers.Status, l Leftover) {
 			l.Cause = "a helper whose time to be kept (" + keep + ") is over"
 			f.add(l)
 		}
-	case c.Ended() && (keep == "always" || keep == "on_failure" && c.ExitCode != 0):
+	case c.Ended() && (keep == "always" || keep == "next_up" || keep == "on_failure" && c.ExitCode != 0):
 		// the user wants to look at it
 	case c.Running() && f.Older == nil:
 		l.Cause = "a helper that still runs although its runner is dead: the next up takes it over"

@@ -95,10 +95,24 @@ const (
 
 // Keep is how long the container of a helper that ended stays.
 type Keep struct {
-	// Policy is never (default), on_failure or always.
+	// Policy is never (default), on_failure, always or, of a stack that was asked to keep
+	// its helpers, KeepToNextUp.
 	Policy string
 	// For, if not 0, keeps it that long, however it ended.
 	For time.Duration
+}
+
+// KeepToNextUp keeps a helper until a run that does not want its helpers kept.
+const KeepToNextUp = "next_up"
+
+// KeepHelpers has the containers of all helpers stay once they have ended.
+// Where the file keeps them always, it stays with that.
+func (s *Stack) KeepHelpers() {
+	for i := range s.Stages {
+		if s.Stages[i].Keep.Policy != "always" {
+			s.Stages[i].Keep = Keep{Policy: KeepToNextUp}
+		}
+	}
 }
 
 // Stage is a named phase of the stack.

@@ -210,7 +210,7 @@ func (c *Crew) cleanUp(ctx context.Context, a *active, o outcome) {
 		return
 	}
 	keep := a.stage.Keep
-	if keep.Policy == "always" || keep.For > 0 || keep.Policy == "on_failure" && o.failure != "" {
+	if keep.Policy == "always" || keep.Policy == stages.KeepToNextUp || keep.For > 0 || keep.Policy == "on_failure" && o.failure != "" {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)

@@ -22,6 +22,7 @@ import (
 type upOptions struct {
 	attach    bool
 	ephemeral bool
+	keep      bool
 	onFailure string
 	again     again
 	lock      lockTimeout
@@ -54,6 +55,7 @@ the run has made is removed, volumes too.`,
 	}
 	cmd.Flags().BoolVar(&o.attach, "attach", false, "then follow the services' logs until Ctrl-C")
 	cmd.Flags().BoolVar(&o.ephemeral, "ephemeral", false, "leave nothing behind, however this ends; stays in the foreground until Ctrl-C")
+	cmd.Flags().BoolVar(&o.keep, "keep-helpers", false, "leave the helpers of this run there when they have ended, until the next up without this flag, or down")
 	o.again.bind(cmd.Flags())
 	o.lock.bind(cmd.Flags())
 	cmd.Flags().StringVar(&o.onFailure, "on-failure", "", "`keep|down` the services of a run that failed; down removes what this run made (default as the stack file says)")
@@ -79,11 +81,17 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 		if len(o.again.rerun)+len(o.again.from) > 0 {
 			return exit.Misuse("--ephemeral does everything from the beginning: leave --rerun and --from out")
 		}
+		if o.keep {
+			return exit.Misuse("--ephemeral and --keep-helpers exclude each other")
+		}
 		return in.runEphemeral(ctx, o)
 	}
 	stack, err := in.load(ctx)
 	if err != nil {
 		return err
+	}
+	if o.keep {
+		stack.KeepHelpers()
 	}
 	asked, err := o.again.steps(stack)
 	if err != nil {
