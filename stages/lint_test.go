@@ -1,0 +1,99 @@
+package stages_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stagehand-dev/stagehand/compose"
+	"github.com/stagehand-dev/stagehand/stages"
+)
+
+// TestLint: each trap is found in its place, and its mend takes it away.
+func TestLint(t *testing.T) {
+	for name, test := range map[string]struct{ text, want string }{
+		"nothing": {`
+services:
+  db: {image: i, healthcheck: {test: [CMD, ok], interval: 2s}}
+  web: {image: i, depends_on: {db: {condition: service_healthy}}}
+`, ""},
+		"asked late": {`
+services:
+  db: {image: i, healthcheck: {test: [CMD, ok]}}
+  web: {image: i, depends_on: {db: {condition: service_healthy}}}
+`, "3:18 others wait until db is healthy, which the engine first asks after 30s"},
+		"asked early": {`
+services:
+  db: {image: i, healthcheck: {test: [CMD, ok], start_period: 60s, start_interval: 1s}}
+  web: {image: i, depends_on: {db: {condition: service_healthy}}}
+`, ""},
+		"asked late, but nobody waits": {`
+services:
+  db: {image: i, healthcheck: {test: [CMD, ok]}}
+`, ""},
+		"start_interval without start_period": {`
+services:
+  db: {image: i, healthcheck: {test: [CMD, ok], interval: 2s, start_interval: 1s}}
+`, "3:63 start_interval counts within start_period only"},
+		"health ignored": {`
+services:
+  db: {image: i, healthcheck: {test: [CMD, ok], interval: 2s}}
+  web: {image: i, depends_on: [db]}
+`, "4:32 db has a healthcheck, but web does not wait for it"},
+		"a job's start": {`
+services:
+  load: {image: i}
+  web: {image: i, depends_on: {load: {condition: service_completed_successfully}}}
+  other: {image: i, depends_on: [load]}
+`, "5:34 load ends by itself, but other depends on no more than its start"},
+		"a job that nobody waits for": {`
+services:
+  db-migrate: {image: i}
+`, "3:3 db-migrate looks like a job that ends"},
+		"a job with a stage": {`
+services:
+  db-migrate: {image: i}
+stages: [{name: migrate, run: db-migrate}]
+`, ""},
+		"a service of such a name": {`
+services:
+  init: {image: i, ports: ["80"]}
+`, ""},
+		"the stage gives up first": {`
+services:
+  db: {image: i, healthcheck: {test: [CMD, ok], start_period: 60s, start_interval: 20s}}
+  web: {image: i, depends_on: {db: {condition: service_healthy}}}
+stages:
+  - {name: db, start: db, timeout: 10s}
+  - {name: web, start: web}
+`, "3:18 stage db gives up after 10s, but the engine first asks db after 20s"},
+		"one test is longer than the stage": {`
+services:
+  db: {image: i, healthcheck: {test: [CMD, ok], interval: 1s, timeout: 1m}}
+stages: [{name: db, start: db, timeout: 10s}]
+`, "3:63 one test of db may take 1m0s, but its stage gives up after 10s"},
+		"once for all apps": {`
+apps: {a: {}, b: {}}
+services:
+  db: {image: i, healthcheck: {test: [CMD, ok], interval: 1s, timeout: 1m}}
+stages: [{name: db, start: db, each: apps, timeout: 10s}]
+`, "4:63 one test of db may take 1m0s, but its stage gives up after 10s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			list, err := stages.Lint(t.Context(), compose.Options{Files: []string{"-"}, Stdin: []byte(test.text), Name: "demo", Dir: "/", Environ: []string{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, p := range list.All() {
+				_, place, _ := strings.Cut(p.Pos.String(), ":")
+				got = append(got, place+" "+p.Message)
+				if p.Expected == "" {
+					t.Errorf("no mend for %s", p.Message)
+				}
+			}
+			if test.want == "" && len(got) > 0 || test.want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], test.want)) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
