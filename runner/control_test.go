@@ -122,4 +122,57 @@ func TestControl(t *testing.T) {
 			}
 		})
 	})
+	t.Run("somebody else is at work", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, b *bench) {
+			s := chain()
+			wantDone(t, b.up(s))
+			lease, err := b.engine.Lease(t.Context(), s.Name, containers.Holder{User: "ann"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := b.containers()
+			for verb, act := range verbs {
+				want := verb != "start" // which has nothing to do
+				var held *containers.HeldError
+				if err := act(b, s); errors.As(err, &held) != want {
+					t.Errorf("%s: %v", verb, err)
+				}
+			}
+			if !slices.Equal(before, b.containers()) {
+				t.Errorf("changed to %v", b.containers())
+			}
+			if err := lease.Release(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		})
+	})
+	t.Run("a helper that a dead run left holds the volume", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, b *bench) {
+			s := newStack("held")
+			volume := s.volume("data")
+			s.service("db", "forever", mount(volume, "/data"))
+			s.stage(stages.Stage{Name: "db", Verb: stages.Start, Exclusive: volume}, "db")
+			wantDone(t, b.up(s))
+			if err := verbs["stop"](b, s); err != nil {
+				t.Fatal(err)
+			}
+			helper := containers.Spec{
+				Name: "held-helper-1", Image: image, Command: []string{"forever"},
+				Labels: map[string]string{containers.LabelStack: "held", containers.LabelRole: containers.RoleHelper},
+			}
+			mount(volume, "/data")(&helper)
+			if _, err := b.engine.Create(t.Context(), helper); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.engine.Start(t.Context(), helper.Name); err != nil {
+				t.Fatal(err)
+			}
+			if err := verbs["start"](b, s, "db"); !errors.Is(err, containers.ErrConflict) {
+				t.Errorf("got %v", err)
+			}
+			if status, err := b.engine.Status(t.Context(), helper.Name); err != nil || !status.Running() {
+				t.Errorf("the helper is %v, %v", status.State, err)
+			}
+		})
+	})
 }
