@@ -120,7 +120,7 @@ where it ended.
 	root.SetFlagErrorFunc(flags.Unknown)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Short: "Says what a command does", RunE: help})
-	root.AddCommand(in.up(), in.down(), in.stop(), in.start(), in.restart(), in.exec(), in.pull(), in.config(), in.plan(), in.rehearse(), in.validate(), in.lint(), in.ps(), in.logs(), in.status(), in.events(), in.runs(), in.diagram(), in.gc(), in.version(), in.probe(), in.leaseHold(), in.reap())
+	root.AddCommand(in.up(), in.down(), in.stop(), in.start(), in.restart(), in.exec(), in.pull(), in.config(), in.plan(), in.rehearse(), in.validate(), in.lint(), in.ps(), in.logs(), in.status(), in.events(), in.runs(), in.diagram(), in.diff(), in.gc(), in.version(), in.probe(), in.leaseHold(), in.reap())
 	root.InitDefaultHelpFlag()
 	for _, c := range root.Commands() {
 		c.InitDefaultHelpFlag() // also where help is asked for by another command
