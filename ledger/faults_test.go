@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/ledger/internal/store"
+	"github.com/stagehand-dev/stagehand/ledger/ledgertest"
 )
 
 func TestAddresses(t *testing.T) {
@@ -227,28 +227,10 @@ func TestLockedForLong(t *testing.T) {
 	emit(t, l, started("r1", "haf", "e1"))
 }
 
-// disk mounts a small file system of its own.
-func disk(t *testing.T, size string) string {
-	t.Helper()
-	if os.Getuid() != 0 || runtime.GOOS != "linux" {
-		t.Skip("needs root on Linux to mount a tmpfs")
-	}
-	folder := t.TempDir()
-	if output, err := exec.CommandContext(t.Context(), "mount", "-t", "tmpfs", "-o", "size="+size, "tmpfs", folder).CombinedOutput(); err != nil {
-		t.Skipf("a tmpfs cannot be mounted here: %v: %s", err, output)
-	}
-	t.Cleanup(func() {
-		if output, err := exec.Command("umount", folder).CombinedOutput(); err != nil {
-			t.Errorf("%v: %s", err, output)
-		}
-	})
-	return folder
-}
-
 // A disk that fills up in the middle of a run: a clear error, nothing that was kept is lost, and
 // with room again it goes on. A full one is met before a run begins.
 func TestFullDisk(t *testing.T) {
-	folder := disk(t, "600k")
+	folder := ledgertest.Disk(t, "600k")
 	path := filepath.Join(folder, "l.db")
 	l, err := Open(t.Context(), path)
 	if err != nil {
@@ -296,7 +278,7 @@ func TestFullDisk(t *testing.T) {
 
 // A file system that is, or becomes, read-only.
 func TestReadOnlyDisk(t *testing.T) {
-	folder := disk(t, "2m")
+	folder := ledgertest.Disk(t, "2m")
 	path := filepath.Join(folder, "l.db")
 	filled(t, path)
 	if output, err := exec.CommandContext(t.Context(), "mount", "-o", "remount,ro", folder).CombinedOutput(); err != nil {

@@ -96,7 +96,7 @@ func control(ctx context.Context, verb string, o ControlOptions) (Result, error)
 	if err := acquired(recorder, turn); err != nil {
 		return Result{}, err
 	}
-	return c.end(ctx, c.act)
+	return c.end(c.act(ctx))
 }
 
 // controller is one stop, start or restart.
@@ -260,21 +260,11 @@ func (c *controller) act(ctx context.Context) (schedule.Result, error) {
 	return c.run.walk(ctx)
 }
 
-// end acts and records how that ended.
-func (c *controller) end(ctx context.Context, act func(context.Context) (schedule.Result, error)) (Result, error) {
-	walked, broken := act(ctx)
+// end records how that ended.
+func (c *controller) end(walked schedule.Result, broken error) (Result, error) {
 	broken = lost(c.run.record, c.run.turn, broken)
-	result := Result{Verdict: events.VerdictDone, Failures: walked.Failures, Plan: c.plan}
-	e := events.Event{Kind: events.RunEnded, Verb: c.verb, Elapsed: time.Since(c.run.began)}
-	switch {
-	case walked.Interrupted:
-		result.Verdict = events.VerdictInterrupted
-	case broken != nil:
-		result.Verdict, e.Error = events.VerdictFailed, broken.Error()
-	case len(walked.Failures) > 0:
-		result.Verdict = events.VerdictFailed
-	}
-	e.Verdict = result.Verdict
+	result, e := c.run.verdict(c.verb, walked, broken)
+	result.Plan = c.plan
 	return result, errors.Join(broken, c.run.record.Emit(e))
 }
 

@@ -227,12 +227,10 @@ func (r *run) walk(ctx context.Context) (schedule.Result, error) {
 	return walked, broken
 }
 
-// end records the verdict and then, never before, takes down what the run
-// made where the stack wants that.
-func (r *run) end(walked schedule.Result, broken error) (Result, error) {
-	broken = lost(r.record, r.turn, broken)
+// verdict is how the run ended, and the event that says so.
+func (r *run) verdict(verb string, walked schedule.Result, broken error) (Result, events.Event) {
 	result := Result{Verdict: events.VerdictDone, Failures: walked.Failures}
-	e := events.Event{Kind: events.RunEnded, Verb: "up", Elapsed: time.Since(r.began)}
+	e := events.Event{Kind: events.RunEnded, Verb: verb, Elapsed: time.Since(r.began)}
 	switch {
 	case walked.Interrupted:
 		result.Verdict = events.VerdictInterrupted
@@ -242,6 +240,14 @@ func (r *run) end(walked schedule.Result, broken error) (Result, error) {
 		result.Verdict = events.VerdictFailed
 	}
 	e.Verdict = result.Verdict
+	return result, e
+}
+
+// end records the verdict and then, never before, takes down what the run
+// made where the stack wants that.
+func (r *run) end(walked schedule.Result, broken error) (Result, error) {
+	broken = lost(r.record, r.turn, broken)
+	result, e := r.verdict("up", walked, broken)
 	policy := r.opts.OnFailure
 	if policy == "" {
 		policy = r.stack.OnFailure

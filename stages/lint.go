@@ -44,29 +44,12 @@ func Lint(ctx context.Context, o compose.Options) (*problems.List, error) {
 	return found, nil
 }
 
-// What the engine does where a healthcheck names nothing. Source: Dockerfile
-// reference, HEALTHCHECK.
-const (
-	defaultInterval = 30 * time.Second
-	defaultTimeout  = 30 * time.Second
-)
+// defaultInterval is the engine's. Source: Dockerfile reference, HEALTHCHECK.
+const defaultInterval = 30 * time.Second
 
 // patient is how long people wait for a service that is up without asking what
 // it is waiting for.
 const patient = 5 * time.Second
-
-func or(d *types.Duration, otherwise time.Duration) time.Duration {
-	if d == nil || *d == 0 {
-		return otherwise
-	}
-	return time.Duration(*d)
-}
-
-// tested tells whether the file gives the service a healthcheck that is on.
-func tested(s types.ServiceConfig) bool {
-	h := s.HealthCheck
-	return h != nil && !h.Disable && len(h.Test) > 0 && h.Test[0] != "NONE"
-}
 
 // lintDependency looks at one entry of depends_on.
 func (r *reader) lintDependency(i *instance, dep string, on types.ServiceDependency) {
@@ -78,7 +61,7 @@ func (r *reader) lintDependency(i *instance, dep string, on types.ServiceDepende
 			}
 			continue
 		}
-		if on.Condition == types.ServiceConditionStarted && tested(p.service) {
+		if on.Condition == types.ServiceConditionStarted && hasHealthcheck(p) {
 			r.list.Warn(pos, "condition: service_healthy", "%s has a healthcheck, but %s does not wait for it: it begins as soon as the process of %[1]s is there", dep, i.template)
 		}
 	}
@@ -98,23 +81,26 @@ func (r *reader) awaitedHealthy(i *instance) bool {
 
 // lintHealthcheck looks at how soon a healthcheck can tell what others wait for.
 func (r *reader) lintHealthcheck(i *instance) {
-	if !tested(i.service) {
+	if !hasHealthcheck(i) {
 		return
 	}
-	h, pos := i.service.HealthCheck, r.source.At("services", i.template, "healthcheck")
-	interval, timeout := or(h.Interval, defaultInterval), or(h.Timeout, defaultTimeout)
-	first := or(h.StartInterval, interval)
-	if r.awaitedHealthy(i) && h.StartInterval == nil && interval > patient {
-		r.list.Warn(pos, "start_period: "+(2*interval).String()+" and start_interval: 1s", "others wait until %s is healthy, which the engine first asks after %s: docker compose up takes at least that long", i.template, interval)
+	set := func(d *types.Duration) bool { return d != nil && *d > 0 }
+	h, at := i.service.HealthCheck, func(key ...string) problems.Pos {
+		return r.source.At(append([]string{"services", i.template, "healthcheck"}, key...)...)
 	}
-	if h.StartInterval != nil && or(h.StartPeriod, 0) == 0 {
-		r.list.Warn(r.source.At("services", i.template, "healthcheck", "start_interval"), "start_period: as long as the start may take", "start_interval counts within start_period only, and %s has none", i.template)
+	interval := defaultInterval
+	if set(h.Interval) {
+		interval = time.Duration(*h.Interval)
 	}
-	if limit := i.stage.Timeout; limit > 0 && r.awaitedHealthy(i) && limit < first {
-		r.list.Warn(pos, "a start_interval, or a timeout: of the stage, that fit", "stage %s gives up after %s, but the engine first asks %s after %s whether it is healthy", i.stage.Name, limit, i.template, first)
+	if !set(h.StartInterval) && interval > patient && r.awaitedHealthy(i) {
+		r.list.Warn(at(), "start_period: "+(2*interval).String()+" and start_interval: 1s",
+			"others wait until %s is healthy, which the engine first asks after %s: docker compose up takes at least that long (stagehand asks by a clock of its own)", i.template, interval)
 	}
-	if limit := i.stage.Timeout; limit > 0 && limit < timeout && h.Timeout != nil {
-		r.list.Warn(r.source.At("services", i.template, "healthcheck", "timeout"), "less than the "+limit.String()+" of stage "+i.stage.Name, "one test of %s may take %s, but its stage gives up after %s", i.template, timeout, limit)
+	if set(h.StartInterval) && !set(h.StartPeriod) {
+		r.list.Warn(at("start_interval"), "start_period: as long as the start may take", "start_interval counts within start_period only, and %s has none", i.template)
+	}
+	if limit := i.stage.Timeout; limit > 0 && set(h.Timeout) && limit < time.Duration(*h.Timeout) {
+		r.list.Warn(at("timeout"), "less than the "+limit.String()+" of stage "+i.stage.Name, "one test of %s may take %s, but its stage gives up after %s", i.template, *h.Timeout, limit)
 	}
 }
 
@@ -124,7 +110,7 @@ var oneShot = regexp.MustCompile(`(?i)(^|[-_.])(init|initdb|migrate|migrations?|
 // lintOneShot looks for a job that is taken for a service, as nobody waits for its end.
 func (r *reader) lintOneShot(i *instance) {
 	s := i.service
-	if i.stage.verb() != Start || !i.stage.Implicit || tested(s) || len(s.Ports)+len(s.Expose) > 0 ||
+	if i.stage.verb() != Start || !i.stage.Implicit || hasHealthcheck(i) || len(s.Ports)+len(s.Expose) > 0 ||
 		s.Restart == "always" || s.Restart == "unless-stopped" || !oneShot.MatchString(i.template) {
 		return
 	}

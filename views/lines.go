@@ -114,7 +114,7 @@ func (l *Lines) Emit(_ context.Context, e events.Event) error {
 		l.line(e.Time, subject(e), "removed", e.Container)
 	case events.ServiceStopped:
 		l.removed[e.Container] = true
-		l.line(e.Time, subject(e), "stopped", text.Joined(": ", e.Container, text.Joined(", ", how(e), stopCause(e))))
+		l.line(e.Time, subject(e), "stopped", text.Joined(": ", e.Container, text.Joined(", ", text.How(e), stopCause(e))))
 	default: // a kind that a newer writer knows
 		l.line(e.Time, subject(e), string(e.Kind), text.Joined(": ", e.Cause, e.Error))
 	}
@@ -164,7 +164,7 @@ func (l *Lines) goesOn(e events.Event) {
 		l.line(e.Time, e.Step, "waiting", e.Cause)
 	case events.StepRetrying:
 		step.state = "waiting to try again"
-		l.line(e.Time, e.Step, "retrying", text.Joined(": ", attempt(e), text.Joined(", ", how(e), e.Cause)))
+		l.line(e.Time, e.Step, "retrying", text.Joined(": ", attempt(e), text.Joined(", ", text.How(e), e.Cause)))
 		l.output(e.Logs, shownLines)
 	case events.StepProgress:
 		if e.Progress == nil {
@@ -192,7 +192,7 @@ func (l *Lines) ended(e events.Event) {
 		if rest, ok := strings.CutPrefix(e.Error, "stopped: "); ok {
 			word, reason = "stopped", rest
 		}
-		l.line(e.Time, e.Step, word, text.Joined(", ", reason, exit(e)))
+		l.line(e.Time, e.Step, word, text.Joined(", ", reason, text.Exit(e)))
 	case e.Outcome.OK():
 		l.serves(e)
 		if l.quiet && e.Outcome != events.Done {
@@ -220,13 +220,13 @@ func (l *Lines) ended(e events.Event) {
 // endedAfter is "exit 3 after 2.1s", or "it said why, after 2.1s".
 func endedAfter(e events.Event) string {
 	if e.Elapsed <= 0 {
-		return how(e)
+		return text.How(e)
 	}
 	separator := ", "
-	if e.ExitCode != nil && how(e) == exit(e) {
+	if e.ExitCode != nil && text.How(e) == text.Exit(e) {
 		separator = " "
 	}
-	return text.Joined(separator, how(e), "after "+text.Duration(e.Elapsed))
+	return text.Joined(separator, text.How(e), "after "+text.Duration(e.Elapsed))
 }
 
 // serves notes where a service is reached.

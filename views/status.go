@@ -135,14 +135,14 @@ func (s *StepStatus) apply(e events.Event) {
 	case events.StepWaiting:
 		state, detail = "waiting", e.Cause
 	case events.StepRetrying:
-		state, detail = "retrying", text.Joined(", ", how(e), e.Cause)
+		state, detail = "retrying", text.Joined(", ", text.How(e), e.Cause)
 	case events.StepEnded:
-		state, detail = string(e.Outcome), cmp.Or(how(e), e.Cause)
+		state, detail = string(e.Outcome), cmp.Or(text.How(e), e.Cause)
 		s.ExitCode, s.Elapsed = e.ExitCode, e.Elapsed
 		if e.Outcome == events.Skipped && e.Error != "" {
 			state, detail = "not_reached", strings.TrimPrefix(e.Error, "not reached: ")
 			if why, ok := strings.CutPrefix(e.Error, "stopped: "); ok {
-				state, detail = "stopped", text.Joined(", ", why, exit(e))
+				state, detail = "stopped", text.Joined(", ", why, text.Exit(e))
 			}
 		} else if by, ok := strings.CutPrefix(detail, "recorded "); ok && e.Outcome == events.Skipped {
 			state, detail = "recorded", by

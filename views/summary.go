@@ -54,7 +54,7 @@ func (l *Lines) failure(f events.Event, missed []string) {
 	if f.Outcome == events.TimedOut {
 		word = "timed out"
 	}
-	l.print(fmt.Sprintf("\n  %s %s: %s", f.Step, word, text.Clean(how(f))))
+	l.print(fmt.Sprintf("\n  %s %s: %s", f.Step, word, text.Clean(text.How(f))))
 	var where []string
 	for _, pair := range [][2]string{{"app", f.App}, {"service", f.Service}, {"container", f.Container}, {"", attempt(f)}} {
 		if pair[1] != "" {

@@ -212,18 +212,6 @@ func TestWords(t *testing.T) {
 			t.Errorf("url(%s) = %s, want %s", address, got, want)
 		}
 	}
-	for want, e := range map[string]events.Event{
-		"":                           {},
-		"exit 3":                     {ExitCode: code(3), Error: "exit 3"},
-		"out of memory (exit 137)":   {ExitCode: code(137), OOM: true},
-		"did it, but not so: exit 3": {ExitCode: code(3), Error: "did it, but not so: exit 3"},
-		"exit 3: vanished":           {ExitCode: code(3), Error: "vanished"},
-		"exit 126: the command cannot be executed": {ExitCode: code(126), Error: "exit 126"},
-	} {
-		if got := how(e); got != want {
-			t.Errorf("how(%+v) = %q, want %q", e, got, want)
-		}
-	}
 	if got := progress(events.Progress{Text: "image: pulling"}); got != "image: pulling" {
 		t.Error(got)
 	}

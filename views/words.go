@@ -6,41 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 )
-
-// exit says in words how the container of an event ended; "" if it did not.
-func exit(e events.Event) string {
-	if e.ExitCode == nil {
-		return ""
-	}
-	text := containers.Status{State: containers.StateExited, ExitCode: *e.ExitCode, OOMKilled: e.OOM}.Verdict()
-	// What shells and engines mean by these codes. Source: POSIX, Shell Command Language, 2.8.2.
-	switch *e.ExitCode {
-	case 126:
-		text += ": the command cannot be executed"
-	case 127:
-		text += ": command not found"
-	}
-	return text
-}
-
-// how says how a step ended: its error, with the exit code where that says more.
-func how(e events.Event) string {
-	code := exit(e)
-	if e.Outcome == events.TimedOut {
-		e.Error = strings.TrimPrefix(e.Error, "timed out, ") // its outcome says that
-	}
-	plain, _, _ := strings.Cut(code, ": ")
-	switch {
-	case e.Error == "" || e.Error == plain:
-		return code
-	case code == "" || strings.Contains(e.Error, plain):
-		return e.Error
-	}
-	return code + ": " + e.Error
-}
 
 // progress is "41.2/98.0 Mblocks, 42%: text".
 func progress(p events.Progress) string {

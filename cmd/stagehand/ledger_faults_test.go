@@ -2,15 +2,16 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/ledger"
+	"github.com/stagehand-dev/stagehand/ledger/ledgertest"
 )
 
 // marks is how many helpers faulty has.
@@ -29,30 +30,26 @@ func faulty(name string) string {
 	return b.String()
 }
 
-// small mounts a file system of a size, which is unmounted at the end.
-func small(t *testing.T, size string) string {
+// onDisk is an empty ledger on a disk of a size, and that disk's folder.
+func onDisk(t *testing.T, size string) (address, folder string) {
 	t.Helper()
-	if os.Getuid() != 0 || runtime.GOOS != "linux" {
-		t.Skip("needs root on Linux to mount a tmpfs")
+	folder = ledgertest.Disk(t, size)
+	address = filepath.Join(folder, "l.db")
+	l, err := ledger.Open(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
 	}
-	folder := t.TempDir()
-	if output, err := exec.CommandContext(t.Context(), "mount", "-t", "tmpfs", "-o", "size="+size, "tmpfs", folder).CombinedOutput(); err != nil {
-		t.Skipf("a tmpfs cannot be mounted here: %v: %s", err, output)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if output, err := exec.Command("umount", folder).CombinedOutput(); err != nil {
-			t.Errorf("%v: %s", err, output)
-		}
-	})
-	return folder
+	return address, folder
 }
 
 // once fails the test unless each helper of faulty has left its mark once.
 func (b *bench) once(t *testing.T, stack string) {
 	t.Helper()
-	got := strings.Fields(b.effects(t, stack))
 	seen := map[string]int{}
-	for _, mark := range got {
+	for _, mark := range strings.Fields(b.effects(t, stack)) {
 		seen[mark]++
 	}
 	for i := range marks {
@@ -74,35 +71,29 @@ func (b *bench) untouched(t *testing.T, stack string) {
 // The disk of the ledger fills up in the middle of a run: the run stops in order, says why, and the
 // same command goes on where there is room again, with no helper's effect twice.
 func TestLedgerFillsItsDiskInTheMiddleOfARun(t *testing.T) {
-	b, folder := newBench(t, faulty("lf-full")), small(t, "1m")
-	address := filepath.Join(folder, "l.db")
-	l, err := ledger.Open(t.Context(), address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	b := newBench(t, faulty("lf-full"))
+	address, folder := onDisk(t, "1m")
+	rest := filepath.Join(folder, "rest")
 	// All room but a few pages of the log, so that a run can begin and not end.
-	var stat string
+	var told string
 	for room := 0; ; room += 8 {
-		if err := os.WriteFile(filepath.Join(folder, "rest"), make([]byte, 1<<20), 0o600); err == nil {
+		if err := os.WriteFile(rest, make([]byte, 1<<20), 0o600); err == nil {
 			t.Fatal("the disk does not fill up")
 		}
-		info, err := os.Stat(filepath.Join(folder, "rest"))
+		info, err := os.Stat(rest)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Truncate(filepath.Join(folder, "rest"), max(0, info.Size()-int64(room)<<10)); err != nil {
+		if err := os.Truncate(rest, max(0, info.Size()-int64(room)<<10)); err != nil {
 			t.Fatal(err)
 		}
 		code, stdout, stderr := b.run(address, "up")
-		stat = stdout + stderr
+		told = stdout + stderr
 		if code == 0 {
 			t.Fatalf("with %d KiB of room it ended well: the disk never filled up in the middle", room)
 		}
 		if code != 1 || !strings.Contains(stderr, "the disk is full") {
-			t.Fatalf("with %d KiB of room: exit code %d\n%s", room, code, stat)
+			t.Fatalf("with %d KiB of room: exit code %d\n%s", room, code, told)
 		}
 		list, err := b.engine.List(t.Context(), map[string]string{containers.LabelStack: "lf-full"})
 		if err != nil {
@@ -112,10 +103,10 @@ func TestLedgerFillsItsDiskInTheMiddleOfARun(t *testing.T) {
 			break
 		}
 	}
-	if !strings.Contains(stat, "run the same command again") {
-		t.Errorf("it does not say how to go on:\n%s", stat)
+	if !strings.Contains(told, "run the same command again") {
+		t.Errorf("it does not say how to go on:\n%s", told)
 	}
-	if err := os.Remove(filepath.Join(folder, "rest")); err != nil {
+	if err := os.Remove(rest); err != nil {
 		t.Fatal(err)
 	}
 	b.up(t, address)
@@ -124,15 +115,8 @@ func TestLedgerFillsItsDiskInTheMiddleOfARun(t *testing.T) {
 
 // A ledger that cannot be written is met before anything is created, and the next run with a good one ends well.
 func TestLedgerOnAReadOnlyDisk(t *testing.T) {
-	b, folder := newBench(t, faulty("lf-readonly")), small(t, "4m")
-	address := filepath.Join(folder, "l.db")
-	l, err := ledger.Open(t.Context(), address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	b := newBench(t, faulty("lf-readonly"))
+	address, folder := onDisk(t, "4m")
 	if output, err := exec.CommandContext(t.Context(), "mount", "-o", "remount,ro", folder).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
@@ -166,7 +150,7 @@ func TestLedgerCutOffAnywhere(t *testing.T) {
 		}
 	}
 	b.up(t, address)
-	if now := changes(b.engine); fmt.Sprint(now) != fmt.Sprint(before) {
+	if now := changes(b.engine); !maps.Equal(now, before) {
 		t.Errorf("the engine was changed: %v, before it %v", now, before)
 	}
 	b.once(t, "lf-cut")

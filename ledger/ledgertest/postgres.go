@@ -1,7 +1,7 @@
 //go:build unix
 
-// Package ledgertest brings a PostgreSQL server for tests, from the binaries
-// that the machine has.
+// Package ledgertest brings what tests of ledgers need of a machine: a PostgreSQL
+// server, from the binaries that it has, and disks that fill up.
 package ledgertest
 
 import (

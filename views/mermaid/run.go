@@ -3,6 +3,7 @@ package mermaid
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/stagehand-dev/stagehand/events"
@@ -93,7 +94,7 @@ func (d *recorded) event(e events.Event) {
 	case events.StepWaiting:
 		d.waiting(e)
 	case events.StepRetrying:
-		d.ended(e, fmt.Sprintf("attempt %d failed", max(e.Attempt, 1)), how(e), e.Cause)
+		d.ended(e, fmt.Sprintf("attempt %d failed", max(e.Attempt, 1)), text.How(e), e.Cause)
 		// Before another attempt a helper is removed, with no event of its own.
 		if e.Container != "" && (e.Verb == string(stages.Run) || e.Verb == string(stages.Await)) {
 			d.gone(e, "removed")
@@ -103,7 +104,7 @@ func (d *recorded) event(e events.Event) {
 	case events.HelperDestroyed:
 		d.gone(e, "removed")
 	case events.ServiceStopped:
-		d.gone(e, "stopped", how(e), e.Cause)
+		d.gone(e, "stopped", text.How(e), e.Cause)
 	case events.StepProgress, events.StepStopping: // what comes of it is drawn
 	}
 }
@@ -128,10 +129,8 @@ func (d *recorded) started(e events.Event) {
 
 func (d *recorded) waiting(e events.Event) {
 	seen := d.waits[e.Step]
-	for _, cause := range seen {
-		if cause == e.Cause {
-			return
-		}
+	if slices.Contains(seen, e.Cause) {
+		return
 	}
 	d.waits[e.Step] = append(seen, e.Cause)
 	switch over := cmp.Or(d.there[e.Container], "runner"); {
@@ -156,7 +155,7 @@ func (d *recorded) stepEnded(e events.Event) {
 	if r.Critical {
 		critical = "on the critical path"
 	}
-	d.ended(e, r.State(), how(e), took, critical)
+	d.ended(e, r.State(), text.How(e), took, critical)
 }
 
 // ended is the answer of a step to what began it.
@@ -178,17 +177,4 @@ func (d *recorded) gone(e events.Event, parts ...string) {
 	d.add("    destroy %s", p)
 	d.add("    runner-x%s: %s", p, d.words(e, parts...))
 	delete(d.there, e.Container)
-}
-
-// how is how a container ended, or what went wrong.
-func how(e events.Event) string {
-	switch {
-	case e.OOM:
-		return "out of memory"
-	case e.Error != "":
-		return e.Error
-	case e.ExitCode != nil:
-		return fmt.Sprintf("exit %d", *e.ExitCode)
-	}
-	return ""
 }

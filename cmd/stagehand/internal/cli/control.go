@@ -7,16 +7,13 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/engines"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/problems"
 	"github.com/stagehand-dev/stagehand/runner"
 	"github.com/stagehand-dev/stagehand/stages"
-	"github.com/stagehand-dev/stagehand/views"
 )
 
 // controlVerb is what stop, start and restart have of their own.
@@ -119,38 +116,11 @@ func (in *invocation) control(ctx context.Context, w *workshop, o runner.Control
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	kill := make(chan struct{})
-	in.signals.On(func(count int) {
-		switch count {
-		case 1:
-			in.say("stopping; once more kills what is being stopped")
-			cancel(exit.ErrInterrupted)
-		case 2:
-			in.say("killing")
-			close(kill)
-		}
+	o.Kill = in.onInterrupt(cancel)
+	result, err := in.shown(ctx, info, in.lines(o.Name, o.Stack), w.ledger, func(sink events.Sink) (runner.Result, error) {
+		o.Sink = sink
+		return verb.act(ctx, o)
 	})
-	lines := in.lines(o.Name, o.Stack)
-	lines.Host = engines.Host(info)
-	fan := &views.Fan{Keep: w.ledger, Show: []events.Sink{lines}}
-	if in.flags.JSON {
-		fan.Show = []events.Sink{views.JSON{W: in.Stdout}}
-	}
-	beating, stopBeating := context.WithCancel(ctx)
-	var group errgroup.Group
-	if !in.flags.JSON {
-		group.Go(func() error {
-			lines.Beat(beating, views.Heartbeat)
-			return nil
-		})
-	}
-	o.Sink, o.Kill = fan, kill
-	result, err := verb.act(ctx, o)
-	stopBeating()
-	_ = group.Wait() // gives no error
-	if broken := fan.Err(); broken != nil {
-		in.say("%v", broken)
-	}
 	if err != nil && errors.Is(context.Cause(ctx), exit.ErrInterrupted) {
 		err = exit.ErrInterrupted
 	}

@@ -61,17 +61,7 @@ func (in *invocation) runDown(ctx context.Context, volumes bool, timeout lockTim
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	kill := make(chan struct{})
-	in.signals.On(func(count int) {
-		switch count {
-		case 1:
-			in.say("stopping; once more kills what is being stopped")
-			cancel(exit.ErrInterrupted)
-		case 2:
-			in.say("killing")
-			close(kill)
-		}
-	})
+	kill := in.onInterrupt(cancel)
 	fan := &views.Fan{Keep: w.ledger, Show: []events.Sink{view}}
 	err = runner.Down(ctx, runner.DownOptions{
 		Stack: name, Engine: w.engine, Sink: fan, Ledger: w.ledger, Run: runID(), Volumes: volumes, Order: stack, Kill: kill, Lock: lock,

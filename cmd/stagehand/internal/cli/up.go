@@ -6,9 +6,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/engines"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/follow"
@@ -16,7 +14,6 @@ import (
 	"github.com/stagehand-dev/stagehand/ledger"
 	"github.com/stagehand-dev/stagehand/runner"
 	"github.com/stagehand-dev/stagehand/stages"
-	"github.com/stagehand-dev/stagehand/views"
 )
 
 type upOptions struct {
@@ -151,29 +148,11 @@ func (in *invocation) carryOut(ctx context.Context, w *workshop, stack *stages.S
 			close(kill)
 		}
 	})
-	lines := in.lines(stack.Name, stack)
-	lines.Host = engines.Host(info)
-	fan := &views.Fan{Keep: &ledger.News{To: w.ledger}, Show: []events.Sink{lines}}
-	if in.flags.JSON {
-		fan.Show = []events.Sink{views.JSON{W: in.Stdout}}
-	}
-	beating, stopBeating := context.WithCancel(ctx)
-	var group errgroup.Group
-	if !in.flags.JSON {
-		group.Go(func() error {
-			lines.Beat(beating, views.Heartbeat)
-			return nil
-		})
-	}
-	// The run ends by interrupt, not with ctx: what it stops it also records.
-	o.Engine, o.Sink, o.Interrupt, o.Kill = w.engine, fan, interrupt, kill
-	result, err := runner.Up(context.WithoutCancel(ctx), stack, o)
-	stopBeating()
-	_ = group.Wait() // gives no error
-	if broken := fan.Err(); broken != nil {
-		in.say("%v", broken)
-	}
-	return result, err
+	return in.shown(ctx, info, in.lines(stack.Name, stack), &ledger.News{To: w.ledger}, func(sink events.Sink) (runner.Result, error) {
+		// The run ends by interrupt, not with ctx: what it stops it also records.
+		o.Engine, o.Sink, o.Interrupt, o.Kill = w.engine, sink, interrupt, kill
+		return runner.Up(context.WithoutCancel(ctx), stack, o)
+	})
 }
 
 // attach follows the services' logs until the user has seen enough; leaving

@@ -53,14 +53,13 @@ func LatestUp(ctx context.Context, l *ledger.Ledger, stack string) (run []events
 	for _, r := range runs {
 		switch r.Verb {
 		case "stop", "start", "restart": // what is left of them the engine shows
-			continue
 		case "down":
+			if r.Verdict == events.VerdictDone && down.IsZero() {
+				down = r.Ended
+			}
 		default:
 			all, err := l.Events(ctx, r.ID, 0)
 			return all, down, err
-		}
-		if r.Verdict == events.VerdictDone && down.IsZero() {
-			down = r.Ended
 		}
 	}
 	return nil, time.Time{}, nil
