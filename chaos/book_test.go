@@ -14,6 +14,29 @@ type book struct {
 	from   int // records before are forgotten
 }
 
+// apps registers as the ledger does.
+func (b *book) apps() map[string]events.App {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := map[string]events.App{}
+	for _, e := range b.events {
+		switch state := e.Registers(); {
+		case state == events.Removed:
+			delete(out, e.App)
+		case state == events.Deployed, state == events.Deploying && out[e.App].State == "":
+			out[e.App] = events.App{Name: e.App, Stack: e.Stack, State: state, Descriptor: e.Descriptor, Run: e.Run, Time: e.Time}
+		}
+	}
+	return out
+}
+
+// kept is how many events are.
+func (b *book) kept() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.events)
+}
+
 func (b *book) add(e events.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -199,10 +199,14 @@ func (w *tale) seen() map[string]*tally {
 func (w *tale) end() {
 	w.seen()
 	w.proxy.set(nil, nil)
-	if out, err := w.stagehand("down", "--volumes").CombinedOutput(); err != nil {
+	var want []string
+	if out, err := w.stagehand("down", "--volumes").CombinedOutput(); err != nil && !strings.Contains(string(out), "the engine has lost count") {
 		w.t.Errorf("down: %v\n%s", err, out)
+	} else if err != nil {
+		w.t.Logf("only a restart of the engine can remove the network: %s", out)
+		want = []string{"network _default"}
 	}
-	if left := w.left(); len(left) > 0 {
+	if left := w.leftAtLast(want); !slices.Equal(left, want) {
 		w.t.Errorf("after down: %v", left)
 	}
 }
@@ -231,6 +235,17 @@ func (w *tale) left() []string {
 	}
 	slices.Sort(left)
 	return left
+}
+
+// leftAtLast is what is left, once it is as wanted or the TTL of a lease is over:
+// the lease of a process that was killed ends with its input, and is removed by
+// the engine when that comes round to it.
+func (w *tale) leftAtLast(want []string) []string {
+	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		if left := w.left(); slices.Equal(left, want) || time.Since(began) > 15*time.Second {
+			return left
+		}
+	}
 }
 
 // stagehand is a command of the program, through the proxy.
@@ -314,7 +329,7 @@ func (w *tale) up(d death, meet func(int) trouble) (killed bool, err error) {
 // check says what is not as it must be in the end.
 func (w *tale) check(want []string, gentle bool) []string {
 	var bad []string
-	if got := w.left(); !slices.Equal(got, want) {
+	if got := w.leftAtLast(want); !slices.Equal(got, want) {
 		bad = append(bad, fmt.Sprintf("in the end there is %q, want %q", got, want))
 	}
 	seen := w.seen()
@@ -325,7 +340,8 @@ func (w *tale) check(want []string, gentle bool) []string {
 	for _, name := range slices.Sorted(maps.Keys(seen)) {
 		c := seen[name]
 		switch everyRun := strings.HasPrefix(name, "bye"); {
-		case !c.helper && (c.created != 1 || c.started != 1) && !gentle:
+		// One that was made ahead, for a turn that never came, was made in vain.
+		case !c.helper && (c.created < 1 || c.started != 1) && !gentle:
 			bad = append(bad, fmt.Sprintf("%s: a service, created %d times and started %d times", name, c.created, c.started))
 		case c.helper && c.completed != 1 && !everyRun:
 			bad = append(bad, fmt.Sprintf("%s: completed %d times", name, c.completed))
@@ -456,13 +472,37 @@ func seedOf(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 1))
 }
 
-// kills is how many deaths of each stack are planned. About one in twelve comes
-// too late: the run has ended by itself.
-func kills() map[string]int {
+// ordeal is how many stories of a stack are played: in alone of them one
+// process is killed, in each other one so many as chain says, one after another,
+// each as it goes on from where the one before was killed.
+type ordeal struct{ alone, chains, chain int }
+
+// ordeals by stack. What a story costs is the containers of a whole run, however many
+// processes share it. One death in about six comes too late: that process has
+// ended by itself, and so has its story.
+func ordeals() map[string]ordeal {
 	if long() {
-		return map[string]int{stackFiles[0]: 200, stackFiles[1]: 140}
+		return map[string]ordeal{stackFiles[0]: {alone: 36, chains: 36, chain: 6}, stackFiles[1]: {alone: 14, chains: 14, chain: 9}}
 	}
-	return map[string]int{stackFiles[0]: 3, stackFiles[1]: 1}
+	return map[string]ordeal{stackFiles[0]: {alone: 2, chains: 1, chain: 3}, stackFiles[1]: {chains: 1, chain: 2}}
+}
+
+// stories of a stack whose undisturbed run is m.
+func (m measure) stories(o ordeal, random *rand.Rand) [][]death {
+	var out [][]death
+	for _, d := range m.deaths(o.alone, random) {
+		out = append(out, []death{d})
+	}
+	// Each of a chain has its share of the run's points, so that the last one comes near its end.
+	share := max(1, m.points/max(1, o.chain))
+	for range o.chains {
+		var chain []death
+		for range o.chain {
+			chain = append(chain, death{point: 1 + random.IntN(2*share)})
+		}
+		out = append(out, chain)
+	}
+	return out
 }
 
 // TestProgramKilled: SIGKILL for the program itself on a real engine, and the
@@ -476,48 +516,60 @@ func TestProgramKilled(t *testing.T) {
 			t.Parallel()
 			m := measured(t, h, file)
 			t.Logf("undisturbed: %d points of the proxy, %d events, %s", m.points, m.lines, m.took.Round(time.Millisecond))
-			killEach(t, h, file, m, m.deaths(kills()[file], source), nil)
+			killEach(t, h, file, m, m.stories(ordeals()[file], source), nil)
 		})
 	}
 }
 
-// killEach plays each death, some side by side, and counts.
-func killEach(t *testing.T, h *host, file string, m measure, all []death, meet func(int) trouble) {
+// killEach plays each story, some side by side, and counts.
+func killEach(t *testing.T, h *host, file string, m measure, stories [][]death, meet func(int) trouble) {
 	var mu sync.Mutex
 	var killed, bad int
 	slots := make(chan struct{}, 3)
 	began := time.Now()
 	t.Run("deaths", func(t *testing.T) {
-		for i, d := range all {
+		for i, deaths := range stories {
 			t.Run(fmt.Sprint(i), func(t *testing.T) {
 				t.Parallel()
 				slots <- struct{}{}
 				t.Cleanup(func() { <-slots }) // after the tale's own
 				w := newTale(t, h, file)
-				dead, err := w.up(d, meet)
-				if err != nil && meet == nil {
-					t.Errorf("killed %s: it failed by itself: %v", d, err)
-				}
+				died := w.die(deaths, meet)
 				if err := w.again(meet); err != nil {
-					t.Errorf("killed %s: %v\n%s", d, err, w.history())
+					t.Errorf("killed %s: %v\n%s", deaths, err, w.history())
 				}
 				complaints := w.check(m.left, false)
-				t.Logf("killed %s (%t): %d complaints", d, dead, len(complaints))
+				t.Logf("killed %s (%d of %d): %d complaints", deaths, died, len(deaths), len(complaints))
 				if len(complaints) > 0 {
-					t.Errorf("killed %s:\n%s\n%s", d, strings.Join(complaints, "\n"), w.history())
+					t.Errorf("killed %s:\n%s\n%s", deaths, strings.Join(complaints, "\n"), w.history())
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				if dead {
-					killed++
-				}
+				killed += died
 				if t.Failed() {
 					bad++
 				}
 			})
 		}
 	})
-	t.Logf("%s: %d SIGKILLs, %d bad outcomes, in %s", file, killed, bad, time.Since(began).Round(time.Second))
+	t.Logf("%s: %d stories, %d SIGKILLs, %d bad outcomes, in %s", file, len(stories), killed, bad, time.Since(began).Round(time.Second))
+}
+
+// die runs the command once for each death, until one run ends by itself, and
+// returns how many were killed.
+func (w *tale) die(deaths []death, meet func(int) trouble) (killed int) {
+	for _, d := range deaths {
+		dead, err := w.up(d, meet)
+		if err != nil && meet == nil {
+			w.t.Errorf("killed %s: it failed by itself: %v", d, err)
+		}
+		if dead {
+			killed++
+		} else if err == nil {
+			break
+		}
+	}
+	return killed
 }
 
 // again runs the same command until it ends well: once, where nothing is lost
@@ -548,9 +600,9 @@ func TestProgramAndTroubledAnswers(t *testing.T) {
 	random := seedOf(t)
 	file := stackFiles[0]
 	m := measured(t, h, file)
-	n := 1
+	o := ordeal{chains: 1, chain: 2}
 	if long() {
-		n = 40
+		o = ordeal{alone: 12, chains: 7, chain: 5}
 	}
 	var mu sync.Mutex
 	meet := func(int) trouble {
@@ -566,5 +618,5 @@ func TestProgramAndTroubledAnswers(t *testing.T) {
 		}
 		return trouble{}
 	}
-	killEach(t, h, file, m, m.deaths(n, random), meet)
+	killEach(t, h, file, m, m.stories(o, random), meet)
 }

@@ -47,21 +47,24 @@ func newDockerd(t *testing.T, flags ...string) *dockerd {
 
 func (d *dockerd) socket() string { return filepath.Join(d.dir, "s") }
 
-// start returns when the engine answers. It has no bridge of its own and
-// leaves the machine's firewall alone; its networks have addresses that no
-// other engine gives by default.
+// start returns when the engine answers. Only its network namespace is its
+// own: mounts of containers that live on have to be found by the next engine.
 func (d *dockerd) start() error {
+	namespace, err := d.namespace()
+	if err != nil {
+		return err
+	}
 	args := append([]string{
+		"--net=" + namespace, "dockerd",
 		"--data-root", filepath.Join(d.dir, "root"), "--exec-root", filepath.Join(d.dir, "exec"), "--pidfile", filepath.Join(d.dir, "pid"),
-		"-H", "unix://" + d.socket(), "--bridge=" + d.bridge(), "--iptables=false", "--ip-masq=false",
-		"--default-address-pool", "base=10.213.0.0/16,size=24",
+		"-H", "unix://" + d.socket(), "--bridge=none", "--iptables=false", "--ip-masq=false", "--default-address-pool", "base=" + addresses + ",size=24",
 	}, d.flags...)
 	// What a killed engine leaves, and the next one stumbles over: the ids of
 	// processes that are gone but may not have been collected, and dead sockets.
 	for _, stale := range []string{"pid", "exec/containerd/containerd.pid", "exec/containerd/containerd.sock", "exec/containerd/containerd.sock.ttrpc"} {
 		_ = os.Remove(filepath.Join(d.dir, stale))
 	}
-	d.cmd = exec.Command("dockerd", args...)
+	d.cmd = exec.Command("nsenter", args...)
 	d.cmd.Stdout, d.cmd.Stderr = d.output, d.output
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := d.cmd.Start(); err != nil {
@@ -89,19 +92,30 @@ func (d *dockerd) restart() error {
 	return d.start()
 }
 
-// bridge makes a network bridge of the engine's own. With --bridge=none
-// dockerd would delete docker0, which belongs to the machine's own engine.
-func (d *dockerd) bridge() string {
+// addresses are those of the engine's networks, which no other engine gives by default.
+const addresses = "10.213.0.0/16"
+
+// namespace makes a network namespace of the engine's own. In the machine's, an
+// engine that starts takes away the bridges and the rules of another one. That
+// no address there is reached from here is said at once, not after a time-out.
+func (d *dockerd) namespace() (string, error) {
 	name := fmt.Sprintf("shch%d", os.Getpid())
-	if _, err := os.Stat("/sys/class/net/" + name); err != nil {
-		for _, args := range [][]string{{"link", "add", "name", name, "type", "bridge"}, {"addr", "add", "10.214.0.1/24", "dev", name}, {"link", "set", name, "up"}} {
-			if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-				d.t.Fatalf("ip %v: %v\n%s", args, err, out)
-			}
-		}
-		d.t.Cleanup(func() { _ = exec.Command("ip", "link", "del", name).Run() })
+	path := "/var/run/netns/" + name
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
 	}
-	return name
+	for _, args := range [][]string{
+		{"netns", "add", name}, {"-netns", name, "link", "set", "lo", "up"}, {"route", "replace", "unreachable", addresses},
+	} {
+		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("ip %v: %w: %s", args, err, out)
+		}
+	}
+	d.t.Cleanup(func() {
+		_ = exec.Command("ip", "route", "del", "unreachable", addresses).Run()
+		_ = exec.Command("ip", "netns", "del", name).Run()
+	})
+	return path, nil
 }
 
 // remove ends the engine in order, with what it started, and removes its folder.

@@ -39,8 +39,8 @@ func (l leaser) LeaseHolder(ctx context.Context, name string) (containers.Holder
 	return pass(ctx, l.p, "LeaseHolder", name, func(ctx context.Context) (containers.Holder, error) { return l.next.LeaseHolder(ctx, name) }, nil)
 }
 
-func (l leaser) AwaitRelease(ctx context.Context, name string, token int64) ([]byte, error) {
-	return pass(ctx, l.p, "AwaitRelease", name, func(ctx context.Context) ([]byte, error) { return l.next.AwaitRelease(ctx, name, token) }, nil)
+func (l leaser) AwaitRelease(ctx context.Context, name string, token int64) ([][]byte, error) {
+	return pass(ctx, l.p, "AwaitRelease", name, func(ctx context.Context) ([][]byte, error) { return l.next.AwaitRelease(ctx, name, token) }, nil)
 }
 
 type lease struct {

@@ -57,6 +57,8 @@ type life struct {
 	Outage  time.Duration
 	// Lease has the process take the stack's lease on the engine.
 	Lease bool
+	// Late registers an app when its step is done, not before it begins. See apps_test.go.
+	Late bool
 	// Careless destroys a helper before its outcome is recorded: rule 3
 	// switched off. See mutation_test.go.
 	Careless bool
@@ -137,6 +139,9 @@ func (p *process) Emit(ctx context.Context, e events.Event) error {
 			return err
 		}
 	}
+	if p.plan.Late && e.Kind == events.StepStarted {
+		e.Descriptor = nil
+	}
 	if !p.point("before the record of %s %s", e.Kind, e.Step) {
 		return errKilled
 	}
@@ -177,6 +182,14 @@ func (p *process) Stops(context.Context, string, string) (map[string]events.Even
 		return nil, errKilled
 	}
 	return p.book.stops(), nil
+}
+
+// Apps implements runner.Ledger.
+func (p *process) Apps(context.Context, string, string) (map[string]events.App, error) {
+	if !p.point("reading the apps") {
+		return nil, errKilled
+	}
+	return p.book.apps(), nil
 }
 
 // Forget implements runner.Ledger.
@@ -349,6 +362,10 @@ func (c conn) Close() error {
 
 func (p *process) Exec(ctx context.Context, name string, command []string, output io.Writer) (int, error) {
 	return pass(ctx, p, "Exec", name, func(ctx context.Context) (int, error) { return p.engine.Exec(ctx, name, command, output) }, nil)
+}
+
+func (p *process) Hook(ctx context.Context, name string, hook containers.Hook, output io.Writer) (int, error) {
+	return pass(ctx, p, "Exec", name, func(ctx context.Context) (int, error) { return p.engine.Hook(ctx, name, hook, output) }, nil)
 }
 
 func (p *process) CopyIn(ctx context.Context, name string, files []containers.File) error {

@@ -45,6 +45,8 @@ type Source struct {
 	Env map[string]string
 	// Profiles are the active ones.
 	Profiles []string
+	// EnvFiles are the env files that the user named, absolute.
+	EnvFiles []string
 
 	read *sources.Source
 }
@@ -57,7 +59,7 @@ func Open(o Options, list *problems.List) *Source {
 	if s == nil {
 		return nil
 	}
-	return &Source{Files: files(s.Files), Included: files(s.Included), Name: s.Name, Dir: s.Dir, Env: s.Env, Profiles: s.Profiles, read: s}
+	return &Source{Files: files(s.Files), Included: files(s.Included), Name: s.Name, Dir: s.Dir, Env: s.Env, Profiles: s.Profiles, EnvFiles: s.EnvFiles, read: s}
 }
 
 func files(read []*sources.File) []*File {
@@ -75,7 +77,10 @@ func files(read []*sources.File) []*File {
 // OwnKeys returns the keys of a stack file that are ours, sorted.
 func OwnKeys() []string { return sources.OwnKeys() }
 
-// Own returns the value of one of our keys, apps, stages or on_failure, from
+// Extension is the key of a Compose file that holds ours.
+const Extension = sources.Extension
+
+// Own returns the value of one of our keys, such as stages, from
 // the last file that has it, and that file's name as problems carry it; nil
 // when no file has it. Values are not interpolated.
 func (s *Source) Own(key string) (file string, node *yaml.Node) { return s.read.Own(key) }

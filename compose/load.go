@@ -42,7 +42,7 @@ func (s *Source) Load(ctx context.Context, vars func(name string) (string, bool)
 			delete(project.DisabledServices, name)
 		}
 	}
-	p := &Project{Project: project, specs: &specs.Converter{Project: project, At: s.At, Dir: s.Dir}}
+	p := &Project{Project: project, specs: &specs.Converter{Project: project, At: s.At, Dir: s.Dir, EnvFiles: s.EnvFiles}}
 	for _, f := range s.Files {
 		p.specs.Files = append(p.specs.Files, f.Path)
 	}

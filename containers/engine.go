@@ -1,11 +1,15 @@
 package containers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -111,7 +115,28 @@ type Execer interface {
 	// output (both streams, at most what fits, may be nil). ErrNotFound when there
 	// is no such container, ErrConflict when it does not run.
 	Exec(ctx context.Context, name string, command []string, output io.Writer) (exitCode int, err error)
+	// Hook is Exec of a command of which more is said.
+	Hook(ctx context.Context, name string, hook Hook, output io.Writer) (exitCode int, err error)
 }
+
+// Attacher is what an engine also is when a person can work in a container.
+type Attacher interface {
+	// Attach starts the container, which was made with OpenStdin and TTY and does not run yet,
+	// and gives it the terminal until it has ended or ctx is done. A read of Stdin
+	// that is under way then goes on.
+	Attach(ctx context.Context, name string, t Terminal) error
+}
+
+// Terminal is what a container with a TTY is attached to.
+type Terminal struct {
+	Stdin  io.Reader
+	Stdout io.Writer
+	// Sizes tells the size at the beginning and after each change.
+	Sizes <-chan TerminalSize
+}
+
+// TerminalSize in characters.
+type TerminalSize struct{ Width, Height int }
 
 // Copier is what an engine also is when it can read and write files of a
 // container, running or not.
@@ -213,12 +238,21 @@ type Status struct {
 	// Networks holds its addresses by network name.
 	Networks map[string]string `json:"networks,omitempty"`
 	Ports    []Binding         `json:"ports,omitempty"`
+	// Exposed are the ports that spec and image name, published or not, as
+	// PORT/PROTOCOL, by number.
+	Exposed []string `json:"exposed,omitempty"`
 }
 
 // Running tells whether the container's main process is alive.
 func (s Status) Running() bool {
 	return s.State == StateRunning || s.State == StatePaused || s.State == StateRestarting
 }
+
+// HalfStarted tells whether the engine was killed while it started the container. The process
+// lives, and holds its address, but the engine that came back knows of no start
+// and no network, and gives the address to the next container: moby keeps no
+// record of a start before its end.
+func (s Status) HalfStarted() bool { return s.State == StateRunning && s.Started.IsZero() }
 
 // Ended tells whether the container has run and come to an end.
 func (s Status) Ended() bool { return s.State == StateExited }
@@ -255,6 +289,20 @@ type Binding struct {
 	Host      uint16 `json:"host"`
 	Container uint16 `json:"container"`
 	Protocol  string `json:"protocol"`
+}
+
+// SortPorts puts ports, PORT/PROTOCOL each, in the order of their numbers, each once.
+func SortPorts(ports []string) []string {
+	number := func(port string) int {
+		digits, _, _ := strings.Cut(port, "/")
+		n, err := strconv.Atoi(digits)
+		if err != nil {
+			return 1 << 16 // behind all that are numbers
+		}
+		return n
+	}
+	slices.SortFunc(ports, func(a, b string) int { return cmp.Or(cmp.Compare(number(a), number(b)), strings.Compare(a, b)) })
+	return slices.Compact(ports)
 }
 
 // LogOptions choose what Logs reads. The zero value is all there is until now.

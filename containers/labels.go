@@ -11,15 +11,20 @@ const (
 	LabelConfigHash  = "com.docker.compose.config-hash"
 	LabelConfigFiles = "com.docker.compose.project.config_files"
 	LabelWorkingDir  = "com.docker.compose.project.working_dir"
-	LabelNetwork     = "com.docker.compose.network"
-	LabelVolume      = "com.docker.compose.volume"
+	LabelEnvFiles    = "com.docker.compose.project.environment_file"
+	LabelVersion     = "com.docker.compose.version"
+	LabelDependsOn   = "com.docker.compose.depends_on"
+	// LabelImage is the ID of the image that the container was made from.
+	LabelImage   = "com.docker.compose.image"
+	LabelNetwork = "com.docker.compose.network"
+	LabelVolume  = "com.docker.compose.volume"
 
 	// LabelStack is the stack's name; all that stagehand makes carries it.
 	LabelStack = "dev.stagehand.stack"
 	LabelStage = "dev.stagehand.stage"
 	LabelStep  = "dev.stagehand.step"
 	LabelApp   = "dev.stagehand.app"
-	// LabelRole is RoleHelper, RoleService, RoleProbe or RoleLease.
+	// LabelRole is RoleHelper, RoleService, RoleProbe, RoleDebug or RoleLease.
 	LabelRole    = "dev.stagehand.role"
 	LabelRun     = "dev.stagehand.run"
 	LabelAttempt = "dev.stagehand.attempt"
@@ -37,6 +42,8 @@ const (
 	// LabelGrace is the spec's Grace, for whoever stops it without the stack
 	// file at hand, as a Go duration.
 	LabelGrace = "dev.stagehand.grace"
+	// LabelPreStop is the spec's PreStop, likewise, as JSON.
+	LabelPreStop = "dev.stagehand.pre_stop"
 	// LabelLease is the name of the lease that a container stands for. Such a
 	// container does not carry LabelStack: it is no part of what it guards.
 	LabelLease = "dev.stagehand.lease"
@@ -50,5 +57,6 @@ const (
 	RoleHelper  = "helper"
 	RoleService = "service"
 	RoleProbe   = "probe"
+	RoleDebug   = "debug" // a container for a person to look around in
 	RoleLease   = "lease"
 )

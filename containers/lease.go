@@ -18,8 +18,9 @@ type Leaser interface {
 	// LeaseHolder looks who holds the lease. ErrNotFound when nobody does.
 	LeaseHolder(ctx context.Context, name string) (Holder, error)
 	// AwaitRelease blocks until the lease with that token is not held any
-	// more, and returns the last note that its holder told, nil if none.
-	AwaitRelease(ctx context.Context, name string, token int64) ([]byte, error)
+	// more, and returns the notes that its holder told, in order: the last ones
+	// perhaps twice, the first ones perhaps not where they come to many megabytes.
+	AwaitRelease(ctx context.Context, name string, token int64) ([][]byte, error)
 }
 
 // Lease is the right to change what belongs to its name, until it is released
@@ -32,9 +33,9 @@ type Lease interface {
 	// the engine did not answer for so long that it may end it (told at least
 	// a quarter of LeaseTTL before it does). Not by Release.
 	Lost() <-chan struct{}
-	// Tell leaves a note for those who wait, in place of the one before. Who
-	// waits gets the last one when the lease ends, however it ends. A note
-	// that cannot be left is lost with the lease. It must be one line.
+	// Tell leaves a note for those who wait. They get all of them when the
+	// lease ends, however it ends. A note that cannot be left is lost with the
+	// lease. It must be one line.
 	Tell(note []byte)
 	// Release gives the lease back and returns once others can take it. It may
 	// be called again, and after a loss.

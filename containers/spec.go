@@ -19,6 +19,8 @@ type Spec struct {
 	Name  string `json:"name"`
 	Image string `json:"image"`
 	Pull  Pull   `json:"pull,omitempty"`
+	// Build makes the image where there is none; nil for images that come from elsewhere.
+	Build *Build `json:"build,omitempty"`
 	// Platform is os[/arch[/variant]]; empty means the engine's own.
 	Platform string `json:"platform,omitempty"`
 
@@ -28,7 +30,7 @@ type Spec struct {
 	// runs without arguments.
 	Entrypoint []string `json:"entrypoint"`
 	Command    []string `json:"command"`
-	// Env holds KEY=VALUE, sorted by key.
+	// Env holds KEY=VALUE, sorted by key. KEY alone takes the image's away.
 	Env        []string `json:"env,omitempty"`
 	WorkingDir string   `json:"working_dir,omitempty"`
 	User       string   `json:"user,omitempty"`
@@ -38,15 +40,22 @@ type Spec struct {
 	OpenStdin  bool     `json:"open_stdin,omitempty"`
 
 	Mounts []Mount `json:"mounts,omitempty"`
+	// Tmpfs are memory file systems by their paths, with options as of mount(8),
+	// "size=64m,noexec" or none. A Mount of MountTmpfs is the same with two options only.
+	Tmpfs map[string]string `json:"tmpfs,omitempty"`
+	// VolumesFrom names containers, CONTAINER[:ro], whose mounts are mounted here too.
+	VolumesFrom []string `json:"volumes_from,omitempty"`
 	// Files are copied in after the container was created and before it starts.
 	Files []File `json:"files,omitempty"`
 
 	// Networks to attach to, the first one first. Empty with an empty
 	// NetworkMode means no network at all is asked for: the engine's default.
 	Networks []Attachment `json:"networks,omitempty"`
-	// NetworkMode is "none", "host", "container:NAME" or empty.
+	// NetworkMode is "none", "host", "bridge", "container:NAME" or empty.
 	NetworkMode string `json:"network_mode,omitempty"`
-	Ports       []Port `json:"ports,omitempty"`
+	// Links, CONTAINER:ALIAS, are further names of other containers on each network.
+	Links []string `json:"links,omitempty"`
+	Ports []Port   `json:"ports,omitempty"`
 	// Expose lists further ports (PORT[/PROTOCOL]) that are not published.
 	Expose []string `json:"expose,omitempty"`
 
@@ -57,18 +66,28 @@ type Spec struct {
 	// StopGrace is the time between the stop signal and SIGKILL; 0 means DefaultGrace.
 	StopGrace time.Duration `json:"stop_grace,omitempty"`
 
-	Init        *bool             `json:"init,omitempty"`
-	ReadOnly    bool              `json:"read_only,omitempty"`
-	Privileged  bool              `json:"privileged,omitempty"`
-	CapAdd      []string          `json:"cap_add,omitempty"`
-	CapDrop     []string          `json:"cap_drop,omitempty"`
-	SecurityOpt []string          `json:"security_opt,omitempty"`
+	// PostStart run inside the container once it has been started, PreStop before it is
+	// stopped, one after another. The engine knows nothing of them: the runner runs them.
+	PostStart []Hook `json:"post_start,omitempty"`
+	PreStop   []Hook `json:"pre_stop,omitempty"`
+
+	Init        *bool    `json:"init,omitempty"`
+	ReadOnly    bool     `json:"read_only,omitempty"`
+	Privileged  bool     `json:"privileged,omitempty"`
+	CapAdd      []string `json:"cap_add,omitempty"`
+	CapDrop     []string `json:"cap_drop,omitempty"`
+	SecurityOpt []string `json:"security_opt,omitempty"`
+	// SystemPaths shows what engines hide of /proc and /sys.
+	SystemPaths bool              `json:"system_paths,omitempty"`
 	GroupAdd    []string          `json:"group_add,omitempty"`
 	DNS         []string          `json:"dns,omitempty"`
 	DNSSearch   []string          `json:"dns_search,omitempty"`
 	DNSOptions  []string          `json:"dns_options,omitempty"`
 	ExtraHosts  []string          `json:"extra_hosts,omitempty"` // HOST:IP
 	Devices     []Device          `json:"devices,omitempty"`
+	DeviceRules []string          `json:"device_rules,omitempty"` // as of the devices control group
+	StorageOpt  map[string]string `json:"storage_opt,omitempty"`
+	Isolation   string            `json:"isolation,omitempty"`
 	Sysctls     map[string]string `json:"sysctls,omitempty"`
 	Ulimits     []Ulimit          `json:"ulimits,omitempty"`
 	IpcMode     string            `json:"ipc,omitempty"`
@@ -89,6 +108,15 @@ type Spec struct {
 // file names none. Source: the Compose specification, stop_grace_period.
 const DefaultGrace = 10 * time.Second
 
+// Hook is a command that runs inside a container.
+type Hook struct {
+	Command    []string `json:"command"`
+	User       string   `json:"user,omitempty"` // empty: the container's
+	Privileged bool     `json:"privileged,omitempty"`
+	WorkingDir string   `json:"working_dir,omitempty"` // empty: the container's
+	Env        []string `json:"env,omitempty"`         // KEY=VALUE, beside the container's
+}
+
 // Grace returns StopGrace, or DefaultGrace where none is set.
 func (s Spec) Grace() time.Duration {
 	if s.StopGrace > 0 {
@@ -98,10 +126,10 @@ func (s Spec) Grace() time.Duration {
 }
 
 // Hash identifies what the container does: every field but the labels and
-// the pull policy, as 64 hexadecimal digits. Two specs with one hash are the
+// how the image is come by, as 64 hexadecimal digits. Two specs with one hash are the
 // same work, so a recorded outcome of one holds for the other.
 func (s Spec) Hash() string {
-	s.Labels, s.Pull = nil, ""
+	s.Labels, s.Pull, s.Build = nil, "", nil
 	text, err := json.Marshal(s)
 	if err != nil {
 		panic(fmt.Sprintf("containers: a spec of plain data does not marshal: %v", err))
@@ -118,6 +146,7 @@ const (
 	PullMissing Pull = "missing" // also the meaning of ""
 	PullAlways  Pull = "always"
 	PullNever   Pull = "never"
+	PullBuild   Pull = "build" // build it, even if it is there
 )
 
 // MountKind is the kind of a mount.
@@ -128,25 +157,33 @@ const (
 	MountVolume MountKind = "volume"
 	MountBind   MountKind = "bind"
 	MountTmpfs  MountKind = "tmpfs"
+	MountImage  MountKind = "image"
 )
 
-// Mount puts a volume, a path of the engine's host or a memory file system
-// at Target.
+// Mount puts a volume, a path of the engine's host, an image's files or a
+// memory file system at Target.
 type Mount struct {
 	Kind MountKind `json:"kind"`
-	// Source is the volume's name on the engine (empty: an anonymous volume)
-	// or, of a bind, an absolute path on the engine's host.
+	// Source is the volume's name on the engine (empty: an anonymous volume),
+	// an image or, of a bind, an absolute path on the engine's host.
 	Source   string `json:"source,omitempty"`
 	Target   string `json:"target"`
 	ReadOnly bool   `json:"read_only,omitempty"`
-	// Subpath inside the volume.
+	// Consistency is what Docker Desktop may do; other engines take it and do nothing.
+	Consistency string `json:"consistency,omitempty"`
+	// Subpath inside the volume or image.
 	Subpath string `json:"subpath,omitempty"`
+	// Labels of a volume that the mount makes.
+	Labels map[string]string `json:"labels,omitempty"`
 	// NoCopy keeps the image's files at Target from being copied into a new volume.
 	NoCopy bool `json:"no_copy,omitempty"`
 	// CreateHostPath makes a bind's missing source a new folder.
 	CreateHostPath bool   `json:"create_host_path,omitempty"`
 	Propagation    string `json:"propagation,omitempty"`
-	SELinux        string `json:"selinux,omitempty"` // z, Z or empty
+	// Recursive is what becomes of mounts below a bind's source: "" or enabled
+	// (bound too, read-only if the kernel can), disabled, writable or readonly.
+	Recursive string `json:"recursive,omitempty"`
+	SELinux   string `json:"selinux,omitempty"` // z, Z or empty
 	// TmpfsSize in bytes, 0 for no limit; TmpfsMode as in chmod.
 	TmpfsSize int64  `json:"tmpfs_size,omitempty"`
 	TmpfsMode uint32 `json:"tmpfs_mode,omitempty"`
@@ -160,6 +197,8 @@ type File struct {
 	Mode    uint32 `json:"mode"` // as in chmod
 	UID     int    `json:"uid"`
 	GID     int    `json:"gid"`
+	// Secret: the content must not be shown.
+	Secret bool `json:"-"`
 }
 
 // Attachment joins a container to a network.
@@ -170,6 +209,12 @@ type Attachment struct {
 	IPv6    string            `json:"ipv6,omitempty"`
 	MAC     string            `json:"mac,omitempty"`
 	Options map[string]string `json:"options,omitempty"`
+	// LinkLocal are further addresses.
+	LinkLocal []string `json:"link_local,omitempty"`
+	// GatewayPriority: the network with the highest one has the default gateway.
+	GatewayPriority int `json:"gateway_priority,omitempty"`
+	// Interface is the network interface's name in the container.
+	Interface string `json:"interface,omitempty"`
 }
 
 // Port publishes a container's port on the engine's host.
@@ -231,9 +276,28 @@ type Resources struct {
 	BlkioWeight       uint16 `json:"blkio_weight,omitempty"`
 	CgroupParent      string `json:"cgroup_parent,omitempty"`
 	GPUs              []GPU  `json:"gpus,omitempty"`
+
+	CPURealtimePeriod  int64 `json:"cpu_rt_period,omitempty"`  // microseconds
+	CPURealtimeRuntime int64 `json:"cpu_rt_runtime,omitempty"` // microseconds
+	// CPUCount and CPUPercent (100 is one whole) are Windows's.
+	CPUCount   int64 `json:"cpu_count,omitempty"`
+	CPUPercent int64 `json:"cpu_percent,omitempty"`
+
+	BlkioWeightDevice []DeviceRate `json:"blkio_weight_device,omitempty"` // weights
+	BlkioReadBps      []DeviceRate `json:"blkio_read_bps,omitempty"`      // bytes a second
+	BlkioWriteBps     []DeviceRate `json:"blkio_write_bps,omitempty"`
+	BlkioReadIOps     []DeviceRate `json:"blkio_read_iops,omitempty"` // operations a second
+	BlkioWriteIOps    []DeviceRate `json:"blkio_write_iops,omitempty"`
 }
 
-// GPU is a request for devices of one driver.
+// DeviceRate is a limit or a weight of one block device.
+type DeviceRate struct {
+	Path string `json:"path"`
+	Rate uint64 `json:"rate"`
+}
+
+// GPU is a request for devices of one driver. Driver "cdi" asks for the
+// devices named by IDs (VENDOR/CLASS=NAME).
 type GPU struct {
 	Driver       string            `json:"driver,omitempty"`
 	Count        int               `json:"count,omitempty"` // -1 for all
@@ -256,8 +320,12 @@ type Network struct {
 	Internal   bool
 	Attachable bool
 	EnableIPv6 bool
-	IPAM       []Subnet
-	Labels     map[string]string
+	NoIPv4     bool
+	// IPAMDriver and IPAMOptions: who gives addresses; empty for the engine's own.
+	IPAMDriver  string
+	IPAMOptions map[string]string
+	IPAM        []Subnet
+	Labels      map[string]string
 	// External networks are the user's: looked up, never made or removed.
 	External bool
 }

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"gopkg.in/yaml.v3"
 )
 
 const module = "github.com/stagehand-dev/stagehand/"
@@ -125,7 +127,7 @@ func TestLinksLead(t *testing.T) {
 		t.Fatal(err)
 	}
 	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
-	for _, file := range append(files, "../README.md", "../CHANGELOG.md", "../examples/haf/README.md", "../examples/hello/README.md") {
+	for _, file := range append(files, "../README.md", "../CHANGELOG.md", "../examples/haf/README.md", "../examples/hello/README.md", "../examples/voedger/README.md") {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Error(err)
@@ -135,6 +137,24 @@ func TestLinksLead(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(file), m[1])); err != nil {
 				t.Errorf("%s: the link to %s leads nowhere", file, m[1])
 			}
+		}
+	}
+}
+
+// TestWorkflowsAreYAML: the workflows to copy can be read, and run what there is.
+func TestWorkflowsAreYAML(t *testing.T) {
+	text, err := os.ReadFile("ci.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	if len(blocks) < 3 {
+		t.Fatalf("only %d blocks", len(blocks))
+	}
+	for _, b := range blocks {
+		var content map[string]any
+		if err := yaml.Unmarshal([]byte(b[1]), &content); err != nil || len(content) == 0 {
+			t.Errorf("%v:\n%s", err, b[1])
 		}
 	}
 }

@@ -15,14 +15,17 @@ type Kind string
 
 // The kinds of events.
 const (
-	RunStarted      Kind = "run.started"
-	RunEnded        Kind = "run.ended" // with Verdict
-	StageStarted    Kind = "stage.started"
-	StageCompleted  Kind = "stage.completed"
-	StepStarted     Kind = "step.started"
-	StepWaiting     Kind = "step.waiting"  // with Cause: what it waits for and what was seen last
-	StepProgress    Kind = "step.progress" // with Progress
-	StepEnded       Kind = "step.ended"    // with Outcome
+	RunStarted     Kind = "run.started"
+	RunEnded       Kind = "run.ended" // with Verdict
+	StageStarted   Kind = "stage.started"
+	StageCompleted Kind = "stage.completed"
+	StepStarted    Kind = "step.started"
+	StepWaiting    Kind = "step.waiting"  // with Cause: what it waits for and what was seen last
+	StepProgress   Kind = "step.progress" // with Progress
+	StepEnded      Kind = "step.ended"    // with Outcome
+	// StepOutput: Logs is the last line that the step's container has printed, told twice a
+	// second at most, and of a service only while it is not ready. It is to be seen now: the ledger does not keep it.
+	StepOutput      Kind = "step.output"
 	HelperDestroyed Kind = "helper.destroyed"
 	// LeaseAcquired: the run has the stack for itself; Elapsed is for how long it
 	// waited for others. A run that has nothing to do takes no lease.
@@ -41,6 +44,8 @@ const (
 	ServiceStopped Kind = "service.stopped"
 	// RunInterrupted: the user asked to stop; Cause says what is being stopped.
 	RunInterrupted Kind = "run.interrupted"
+	// AppRemoved: App is forgotten, for Cause; Descriptor is what it was deployed with.
+	AppRemoved Kind = "app.removed"
 )
 
 // Verdict is how a run ended.
@@ -87,6 +92,10 @@ type Event struct {
 	Verb    string `json:"verb,omitempty"`
 	Service string `json:"service,omitempty"`
 	App     string `json:"app,omitempty"`
+	// Behind is, on step.started, the step whose end let this one begin: of all that
+	// it waited for the last to end, or what made room in its stage. Steps that there was
+	// nothing to do for are passed over. Empty where it had nothing to wait for.
+	Behind string `json:"behind,omitempty"`
 	// Attempt counts from 1.
 	Attempt   int     `json:"attempt,omitempty"`
 	Container string  `json:"container,omitempty"`
@@ -99,7 +108,8 @@ type Event struct {
 	Error string `json:"error,omitempty"`
 	// Conflict: the failure is that something which is not the stack's is in the way.
 	Conflict bool `json:"conflict,omitempty"`
-	// Logs are the last lines that the container printed.
+	// Logs are the last lines that the container printed: 20, of a step that
+	// failed up to 1000.
 	Logs     []string  `json:"logs,omitempty"`
 	Progress *Progress `json:"progress,omitempty"`
 
@@ -115,8 +125,11 @@ type Event struct {
 	Volumes map[string]string `json:"volumes,omitempty"`
 	// Exclusive is the volume that the step's container held for itself.
 	Exclusive string `json:"exclusive,omitempty"`
-	// Values are what the step handed on with ::set.
+	// Values are what the step handed on with ::set; those that are secret are sealed.
 	Values map[string]string `json:"values,omitempty"`
+	// Sealed, on run.started, are the secrets that the run hides, sealed with its key (a JSON list): by them what
+	// its containers have printed can be shown later without these. See package secrets.
+	Sealed string `json:"sealed,omitempty"`
 	// Token is the fencing token of the lease that the run holds, on
 	// run.started, lease.acquired and lease.lost; 0 where it holds none.
 	Token int64 `json:"token,omitempty"`
@@ -130,6 +143,14 @@ type Event struct {
 	Addresses []string `json:"addresses,omitempty"`
 	// Plan is the number of steps by action, on run.started.
 	Plan map[string]int `json:"plan,omitempty"`
+	// Descriptor holds, on the beginning and the end of a step that deploys its app, and on run.started of
+	// a run that only registers one, the app's fields that never change once it is deployed. See Registers.
+	Descriptor map[string]string `json:"descriptor,omitempty"`
+	// Removed are the apps that are deployed and stand in the stack file no more, on run.started.
+	Removed []string `json:"removed,omitempty"`
+	// Aside are, on the end of an upgrade that failed, the tenants that were set aside: all others have arrived, and
+	// what comes after goes on.
+	Aside []string `json:"aside,omitempty"`
 	// Settled are the steps that nothing is to be done for, on run.started, in the plan's order.
 	Settled []Settled `json:"settled,omitempty"`
 }
@@ -154,4 +175,23 @@ type Progress struct {
 // not kept: a run must not go on past it. Calls do not overlap.
 type Sink interface {
 	Emit(ctx context.Context, e Event) error
+}
+
+// Batcher is what a Sink also is to which many events at once are little more
+// work than one. With an error none of them counts as kept.
+type Batcher interface {
+	EmitAll(ctx context.Context, all []Event) error
+}
+
+// EmitAll hands events to the sink, at once where it can take them so.
+func EmitAll(ctx context.Context, sink Sink, all []Event) error {
+	if b, ok := sink.(Batcher); ok {
+		return b.EmitAll(ctx, all)
+	}
+	for _, e := range all {
+		if err := sink.Emit(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func TestStacksAreRight(t *testing.T) {
-	for file, want := range map[string]int{"haf/stagehand.yaml": 8, "haf/sequential.yaml": 8, "hello/stagehand.yaml": 6} {
+	for file, want := range map[string]int{"haf/stagehand.yaml": 8, "haf/sequential.yaml": 8, "hello/stagehand.yaml": 6, "voedger/stagehand.yaml": 9} {
 		stack, err := stages.Load(t.Context(), compose.Options{Files: []string{file}, Environ: []string{}})
 		if err != nil {
 			t.Errorf("%s:\n%v", file, err)

@@ -26,31 +26,54 @@ type entry struct {
 	err   error
 }
 
-var _ events.Sink = (*Ledger)(nil)
+var _ interface {
+	events.Sink
+	events.Batcher
+} = (*Ledger)(nil)
 
 // Emit keeps the event: once it has returned nil, neither a crash of the process nor of
 // the machine loses it. The same event again is no error; another one with
 // the run and number of one that is kept is. What has happened is kept even if ctx is done.
-// The error is ErrFenced where another runner has taken over.
+// The error is ErrFenced where another runner has taken over, and ErrDeployed where the event
+// would deploy an app otherwise than it is; an app is registered, or forgotten, in the
+// transaction that keeps the event which says so.
 func (l *Ledger) Emit(ctx context.Context, e events.Event) error {
-	if e.Run == "" || e.Seq < 1 || e.Kind == "" {
-		return fmt.Errorf("ledger: an event needs run, seq and kind, got %q, %d, %q", e.Run, e.Seq, e.Kind)
+	return l.EmitAll(ctx, []events.Event{e})
+}
+
+// EmitAll is Emit for several events, which share one transaction.
+func (l *Ledger) EmitAll(ctx context.Context, all []events.Event) error {
+	mine := make([]*entry, len(all))
+	for i, e := range all {
+		if e.Run == "" || e.Seq < 1 || e.Kind == "" {
+			return fmt.Errorf("ledger: an event needs run, seq and kind, got %q, %d, %q", e.Run, e.Seq, e.Kind)
+		}
+		body, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("ledger: %w", err)
+		}
+		mine[i] = &entry{event: e, body: string(body)}
 	}
-	body, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("ledger: %w", err)
+	l.keep(ctx, l.join(mine))
+	for _, e := range mine {
+		if e.err != nil {
+			return e.err
+		}
 	}
-	mine := &entry{event: e, body: string(body)}
-	b := l.join(mine)
+	return nil
+}
+
+// keep sees that the batch is committed, by this call or by another.
+func (l *Ledger) keep(ctx context.Context, b *batch) {
 	select {
 	case <-b.done: // another's commit took it along
-		return mine.err
+		return
 	case l.turn <- struct{}{}:
 	}
 	defer func() { <-l.turn }()
 	select {
 	case <-b.done:
-		return mine.err
+		return
 	default:
 	}
 	l.mu.Lock()
@@ -58,16 +81,15 @@ func (l *Ledger) Emit(ctx context.Context, e events.Event) error {
 	l.mu.Unlock()
 	l.commit(context.WithoutCancel(ctx), b.entries)
 	close(b.done)
-	return mine.err
 }
 
-func (l *Ledger) join(e *entry) *batch {
+func (l *Ledger) join(mine []*entry) *batch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.batch == nil {
 		l.batch = &batch{done: make(chan struct{})}
 	}
-	l.batch.entries = append(l.batch.entries, e)
+	l.batch.entries = append(l.batch.entries, mine...)
 	return l.batch
 }
 
@@ -87,7 +109,7 @@ func (l *Ledger) commit(ctx context.Context, entries []*entry) {
 	switch {
 	case err == nil:
 		maps.Copy(l.known, w.rows)
-	case (errors.Is(err, errTaken) || errors.Is(err, ErrFenced)) && len(entries) > 1:
+	case (errors.Is(err, errTaken) || errors.Is(err, ErrFenced) || errors.Is(err, ErrDeployed)) && len(entries) > 1:
 		for _, e := range entries {
 			l.commit(ctx, []*entry{e})
 		}
@@ -118,8 +140,11 @@ func (w *writing) insert(ctx context.Context, e *entry) error {
 	if err != nil {
 		return err
 	}
-	if n, err := result.RowsAffected(); err != nil || n > 0 {
+	switch n, err := result.RowsAffected(); {
+	case err != nil:
 		return err
+	case n > 0:
+		return w.register(ctx, e.event)
 	}
 	var kept string
 	if err := w.tx.QueryRowContext(ctx, `SELECT body FROM events WHERE run = $1 AND seq = $2`, e.event.Run, e.event.Seq).Scan(&kept); err != nil {

@@ -17,4 +17,7 @@ var ErrAddress = store.ErrAddress
 // run does counts any more.
 var ErrFenced = errors.New("another run has taken the stack over; the same command waits for it and goes on")
 
+// ErrDeployed: an app is registered with other fields than those that this event would deploy it with.
+var ErrDeployed = errors.New("the app is deployed otherwise")
+
 var errTaken = errors.New("two writers of one run")

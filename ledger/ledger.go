@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,6 +52,19 @@ func open(ctx context.Context, address string, patience time.Duration) (*Ledger,
 // Path is the ledger's file, or its database's URL without the password.
 func (l *Ledger) Path() string { return l.store.Name }
 
+// KeyFile is where the key of what is sealed in the ledger's events is looked for where
+// nobody names another: beside its file; of a server's, beside the file that a ledger without an address is.
+func (l *Ledger) KeyFile() (string, error) {
+	path := l.store.Name
+	if strings.Contains(path, "://") {
+		var err error
+		if path, err = store.Locate(""); err != nil {
+			return "", err
+		}
+	}
+	return path + ".key", nil
+}
+
 // Public is an address as it may be shown: without a password.
 func Public(address string) string { return store.Public(address) }
 
@@ -70,9 +84,14 @@ func (l *Ledger) take(ctx context.Context) (release func(), err error) {
 // write runs f in a transaction, and again where that failed by something that
 // passes: f must be repeatable, even after a commit whose answer got lost.
 func (l *Ledger) write(ctx context.Context, f func(context.Context, *sql.Tx) error) error {
+	return l.writeFor(ctx, l.store.Limit, f)
+}
+
+// writeFor is write with a limit for one attempt; 0 is none.
+func (l *Ledger) writeFor(ctx context.Context, limit time.Duration, f func(context.Context, *sql.Tx) error) error {
 	give := time.Now().Add(l.store.Patience)
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := l.attempt(ctx, f)
+		err := l.attempt(ctx, limit, f)
 		if err == nil || ctx.Err() != nil || !l.store.Passes(err) || time.Now().After(give) {
 			return l.store.Explain(err)
 		}
@@ -82,10 +101,10 @@ func (l *Ledger) write(ctx context.Context, f func(context.Context, *sql.Tx) err
 	}
 }
 
-func (l *Ledger) attempt(ctx context.Context, f func(context.Context, *sql.Tx) error) error {
-	if l.store.Limit > 0 {
+func (l *Ledger) attempt(ctx context.Context, limit time.Duration, f func(context.Context, *sql.Tx) error) error {
+	if limit > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, l.store.Limit)
+		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
 	}
 	tx, err := l.store.Writer.BeginTx(ctx, nil)

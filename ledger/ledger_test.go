@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv("LEDGER_OPEN_AS_NOBODY"); path != "" {
 		os.Exit(openAsNobody(path))
 	}
+	if address := os.Getenv("LEDGER_HOLD_LOCK"); address != "" {
+		os.Exit(holdLock(address))
+	}
 	code := m.Run()
 	if serverStarted.Load() {
 		if server, err := startServer(); err == nil {
@@ -318,4 +321,25 @@ func benchmarkEmit(b *testing.B, l *Ledger, writers int) {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+func TestSeveralEventsAtOnce(t *testing.T) { everywhere(t, testSeveralEventsAtOnce) }
+
+// testSeveralEventsAtOnce: they are kept together, again without harm, and one
+// that is no event keeps the others out.
+func testSeveralEventsAtOnce(t *testing.T, address string) {
+	l := openAt(t, address)
+	all := []events.Event{started("r1", "haf", "e1"), event("r1", 2, events.StageStarted), event("r1", 3, events.StageCompleted)}
+	for range 2 {
+		if err := l.EmitAll(t.Context(), all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.EmitAll(t.Context(), []events.Event{event("r1", 4, events.StageStarted), {Run: "r1"}}); err == nil {
+		t.Error("an event without a number is taken")
+	}
+	got, err := openAt(t, address).Events(t.Context(), "r1", 0)
+	if err != nil || len(got) != 3 || got[2].Kind != events.StageCompleted {
+		t.Errorf("kept %v, %v", got, err)
+	}
 }

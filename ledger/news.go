@@ -9,8 +9,9 @@ import (
 // News hands on to a ledger what of one run's events is news. Left out is that a step which
 // run.started lists as settled was as it should be: that a recorded step was skipped, that a service
 // that runs was adopted without waiting, and stages in which nothing else happened. So a run that
-// finds nothing to do keeps its beginning and its end. Events keep their numbers; what
-// is held back until it proves to be news follows in its order. Calls must not overlap.
+// finds nothing to do keeps its beginning and its end. That an app is registered is always news.
+// Events keep their numbers; what is held back until it proves to be news follows in its
+// order. Calls must not overlap.
 type News struct {
 	To events.Sink
 
@@ -19,10 +20,30 @@ type News struct {
 	stages, steps map[string]events.Event
 }
 
-var _ events.Sink = (*News)(nil)
+var _ interface {
+	events.Sink
+	events.Batcher
+} = (*News)(nil)
 
 // Emit hands the event on, or holds it back, or leaves it out.
 func (n *News) Emit(ctx context.Context, e events.Event) error {
+	return n.EmitAll(ctx, []events.Event{e})
+}
+
+// EmitAll implements events.Batcher.
+func (n *News) EmitAll(ctx context.Context, all []events.Event) error {
+	var news []events.Event
+	for _, e := range all {
+		news = append(news, n.of(e)...)
+	}
+	if len(news) == 0 {
+		return nil
+	}
+	return events.EmitAll(ctx, n.To, news)
+}
+
+// of is what of the event, and of those held back before it, is news now.
+func (n *News) of(e events.Event) []events.Event {
 	switch e.Kind {
 	case events.RunStarted:
 		n.settled, n.stages, n.steps = map[string]events.Outcome{}, map[string]events.Event{}, map[string]events.Event{}
@@ -40,7 +61,7 @@ func (n *News) Emit(ctx context.Context, e events.Event) error {
 			return nil
 		}
 	case events.StepStarted:
-		if n.settled[e.Step] == events.Adopted && e.Attempt == 1 {
+		if n.settled[e.Step] == events.Adopted && e.Attempt == 1 && e.Registers() == "" {
 			n.steps[e.Step] = e
 			return nil
 		}
@@ -50,6 +71,7 @@ func (n *News) Emit(ctx context.Context, e events.Event) error {
 			return nil
 		}
 	}
+	var news []events.Event
 	for _, held := range []struct {
 		of  map[string]events.Event
 		key string
@@ -58,17 +80,15 @@ func (n *News) Emit(ctx context.Context, e events.Event) error {
 		if !ok || held.key == "" {
 			continue
 		}
-		if err := n.To.Emit(ctx, before); err != nil {
-			return err
-		}
+		news = append(news, before)
 		delete(held.of, held.key)
 	}
-	return n.To.Emit(ctx, e)
+	return append(news, e)
 }
 
 // expected tells whether a step ended as run.started said that it stands.
 func (n *News) expected(e events.Event) bool {
-	if e.Error != "" || n.settled[e.Step] != e.Outcome {
+	if e.Error != "" || n.settled[e.Step] != e.Outcome || e.Registers() != "" {
 		return false
 	}
 	_, silent := n.steps[e.Step]

@@ -116,11 +116,14 @@ func TestMalformedAddressesKeepTheirSecrets(t *testing.T) {
 	}
 }
 
+// short is a patience that a busy machine can still make a ledger in.
+const short = 5 * time.Second
+
 // The server ends in the middle of a run: a clear error, and once it is
 // back everything goes on, the event whose fate was unknown included.
 func TestPostgresEndsInTheMiddle(t *testing.T) {
 	server := postgres(t)
-	l, err := open(t.Context(), server.URL("ends"), 500*time.Millisecond)
+	l, err := open(t.Context(), server.URL("ends"), short)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +139,7 @@ func TestPostgresEndsInTheMiddle(t *testing.T) {
 	}
 	_, err = l.Recorded(t.Context(), "haf", "e1")
 	told(t, err, "does not answer")
-	_, err = open(t.Context(), server.URL("ends"), 500*time.Millisecond)
+	_, err = open(t.Context(), server.URL("ends"), short)
 	told(t, err, "does not answer")
 	if err := server.Begin(t.Context()); err != nil {
 		t.Fatal(err)
@@ -195,7 +198,7 @@ func TestPostgresIsStartedAgain(t *testing.T) {
 func TestPostgresLockedForLong(t *testing.T) {
 	server := postgres(t)
 	address := server.URL("locked")
-	l, err := open(t.Context(), address, 300*time.Millisecond)
+	l, err := open(t.Context(), address, short)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,16 +41,19 @@ func (m *maker) workOf(step *Step) (work string, ran done) {
 	if step.Action != Skip {
 		return step.ID, done{}
 	}
-	fact := m.facts.Steps[step.ID]
-	return "", done{step: step.ID, run: fact.Run, seq: fact.Seq, time: fact.Time}
+	if step.Fact == nil { // done by docker compose
+		status := m.facts.Containers[step.Container]
+		return "", done{step: step.ID, run: status.ID, time: status.Finished}
+	}
+	return "", done{step: step.ID, run: step.Fact.Run, seq: step.Fact.Seq, time: step.Fact.Time}
 }
 
 // decideHelper says what is to be done about a helper that has to run: take
 // over the container that a dead run left, or make it.
 func (m *maker) decideHelper(step *Step, why string, before effect) (Action, string) {
 	status, there := m.facts.Containers[step.Container]
-	same := there && step.Hash != "" && status.Labels[containers.LabelSpec] == step.Hash
-	wanted := same && m.unrecorded(step, status) && current(step, status, before)
+	mine := there && same(step, status)
+	wanted := mine && m.unrecorded(step, status) && current(step, status, before)
 	stop, stopped := m.stopOf(step, status)
 	switch {
 	case !there:
@@ -60,15 +63,17 @@ func (m *maker) decideHelper(step *Step, why string, before effect) (Action, str
 		return Adopt, "had done its work when run " + stop.Run + " ended"
 	case wanted && stopped:
 		return Recreate, "was being stopped when run " + stop.Run + " ended"
+	case status.HalfStarted():
+		return Recreate, halfStarted
 	case wanted && status.Running():
 		return Adopt, "runs already"
-	case wanted && status.Ended() && status.ExitCode == 0 && !status.OOMKilled:
+	case wanted && status.Ended() && status.ExitCode == 0 && !status.OOMKilled && !containers.MadeByCompose(status.Labels):
 		return Adopt, "ended while nobody watched"
 	case status.State == containers.StateCreated && status.Error != "":
 		// An engine that was killed while it started the container may never be
 		// able to start this one; it can make another.
 		return Recreate, "could not be started: " + status.Error
-	case same && status.State == containers.StateCreated:
+	case mine && status.State == containers.StateCreated && !containers.MadeByCompose(status.Labels):
 		return Create, why + ", was made but not started"
 	case status.Ended() && status.ExitCode != 0:
 		return Recreate, "last attempt: " + status.Verdict()
@@ -118,9 +123,12 @@ func current(step *Step, status containers.Status, before effect) bool {
 	if step.Verb == stages.Await && (before.restarted != "" || before.start.time.After(status.Created)) {
 		return false
 	}
-	at := made(status)
+	at, created := made(status), status.Created
+	if containers.MadeByCompose(status.Labels) { // it makes all containers first
+		at, created = status.Started, status.Started
+	}
 	ran := before.ran.step == "" || before.ran.run == status.Labels[containers.LabelRun] || !before.ran.time.After(at)
-	return ran && !before.service.time.After(status.Created)
+	return ran && !before.service.time.After(created)
 }
 
 // made is when a runner had the container made, by the same clock as its

@@ -135,6 +135,10 @@ func (m *maker) decide(step *Step, s *stages.Stage, before effect) {
 	}
 	step.Relies = relies(step, before, s.Verb == stages.Await)
 	why := m.whyAgain(step, s, before)
+	if why != "" && m.doneByCompose(step, s, before) {
+		step.Action, step.Cause = Skip, "docker compose ran it, and it ended with 0"
+		return
+	}
 	if why == "" {
 		why = m.begunAgain(step)
 	}
@@ -163,6 +167,8 @@ func (m *maker) whyAgain(step *Step, s *stages.Stage, before effect) string {
 		return "never ran"
 	case m.facts.Asked[step.ID] != "":
 		return m.facts.Asked[step.ID]
+	case fact.Lost:
+		return "what it handed on cannot be read here: it is sealed with another key"
 	case step.Hash == "":
 		return "uses a value that is handed on in this run"
 	case fact.Spec != step.Hash:
@@ -204,7 +210,7 @@ func (m *maker) whatChanged(step *Step, fact Fact, otherwise string) string {
 	parts := step.Parts
 	if step.Spec != nil {
 		resolved, _ := Resolve(*step.Spec, m.values, step.App)
-		parts = PartsOf(resolved)
+		parts = PartsOf(resolved, m.stack.Secrets)
 	}
 	return first(Changes(fact.Parts, parts), otherwise)
 }
@@ -240,6 +246,9 @@ func whyLookAgain(fact Fact, before effect) string {
 	return ""
 }
 
+// halfStarted is why a container that runs is made anew all the same.
+const halfStarted = "the engine was killed while it started it"
+
 func (m *maker) decideService(step *Step) (Action, string) {
 	status, there := m.facts.Containers[step.Container]
 	switch {
@@ -249,7 +258,9 @@ func (m *maker) decideService(step *Step) (Action, string) {
 		return Recreate, m.facts.Asked[step.ID]
 	case step.Hash == "":
 		return Recreate, "uses a value that is handed on in this run"
-	case status.Labels[containers.LabelSpec] != step.Hash:
+	case containers.MadeByCompose(status.Labels) && !same(step, status):
+		return Recreate, "made by docker compose, and changed since"
+	case !same(step, status):
 		fact := m.facts.Steps[step.ID]
 		if fact.Spec != status.Labels[containers.LabelSpec] {
 			fact.Parts = nil // the record is of another container than the one that stands there
@@ -259,6 +270,11 @@ func (m *maker) decideService(step *Step) (Action, string) {
 		return Recreate, m.imageMoved(step, status.ImageID)
 	case status.State == containers.StateCreated && status.Error != "":
 		return Recreate, "could not be started: " + status.Error
+	case status.HalfStarted():
+		return Recreate, halfStarted
+	case status.State == containers.StateCreated && containers.MadeByCompose(status.Labels):
+		// Its files may not be in it: docker compose copies some when it starts it.
+		return Recreate, "made by docker compose, and never started"
 	case status.State == containers.StateCreated:
 		return Create, "was made but not started"
 	case !status.Running():
@@ -269,16 +285,46 @@ func (m *maker) decideService(step *Step) (Action, string) {
 	case step.Exclusive != "" && m.holds[step.Exclusive] != "":
 		return Restart, fmt.Sprintf("is stopped for %s, which needs %s to itself", m.holds[step.Exclusive], step.Exclusive)
 	}
+	if containers.MadeByCompose(status.Labels) {
+		return Adopt, "made by docker compose, unchanged"
+	}
 	return Adopt, "runs already"
 }
 
+// same tells whether the container was made for what the step wants now: by the
+// hash of its spec or, where docker compose made it, of its service.
+func same(step *Step, status containers.Status) bool {
+	if step.Hash == "" {
+		return false
+	}
+	if containers.MadeByCompose(status.Labels) {
+		return status.Labels[containers.LabelConfigHash] == step.Spec.Labels[containers.LabelConfigHash]
+	}
+	return status.Labels[containers.LabelSpec] == step.Hash
+}
+
+// doneByCompose tells whether docker compose has run the helper to a good end,
+// after all that stands before it. There is no other record of that than the
+// container itself: none of the volumes that it mounts can have been removed
+// while it stands there.
+func (m *maker) doneByCompose(step *Step, s *stages.Stage, before effect) bool {
+	status, there := m.facts.Containers[step.Container]
+	if !there || s.Verb != stages.Run || s.Finally || m.facts.Asked[step.ID] != "" || m.facts.Disproved[step.ID] != "" {
+		return false
+	}
+	ended := containers.MadeByCompose(status.Labels) && status.Ended() && status.ExitCode == 0 && !status.OOMKilled
+	return ended && same(step, status) && m.imageMoved(step, status.ImageID) == "" && current(step, status, before)
+}
+
 // hashJSON identifies plain data by its JSON form.
-func hashJSON(x any) string {
+func hashJSON(x any) string { return hashText(jsonText(x)) }
+
+func jsonText(x any) string {
 	text, err := json.Marshal(x)
 	if err != nil {
 		panic(fmt.Sprintf("plan: plain data does not marshal: %v", err))
 	}
-	return hashText(string(text))
+	return string(text)
 }
 
 func hashText(text string) string {

@@ -55,7 +55,7 @@ func recorded(step *plan.Step, facts plan.Facts, at time.Time) plan.Fact {
 	}
 	if step.Spec != nil {
 		resolved, _ := plan.Resolve(*step.Spec, plan.Values{"SETUP_TOKEN": {step.App: "x"}}, step.App)
-		fact.Parts = plan.PartsOf(resolved)
+		fact.Parts = plan.PartsOf(resolved, nil)
 	}
 	return fact
 }
@@ -171,7 +171,7 @@ func TestCauses(t *testing.T) {
 		}},
 		{"a helper runs while nobody watches", func(_ *stages.Stack, f plan.Facts) {
 			delete(f.Steps, "load")
-			f.Containers["graph-load-1"] = containers.Status{Name: "graph-load-1", State: containers.StateRunning}
+			f.Containers["graph-load-1"] = containers.Status{Name: "graph-load-1", State: containers.StateRunning, Started: time.Unix(1, 0)}
 		}, map[string]string{
 			"load":        "recreate: never ran",
 			"setup/alpha": "create: load runs before it",
@@ -304,5 +304,91 @@ func TestSweep(t *testing.T) {
 		if got := len(plan.Make(stack, facts, now).Sweep) == 1; got != test.want {
 			t.Errorf("%s: swept %v", test.name, got)
 		}
+	}
+}
+
+// TestDockerComposeMadeIt: what docker compose made for the same is the same.
+func TestDockerComposeMadeIt(t *testing.T) {
+	stack := load(t, "testdata/compose.yaml")
+	fresh := plan.Make(stack, plan.Facts{}, now)
+	started := now.Add(-time.Hour)
+	// made are the containers as docker compose leaves them.
+	made := func() plan.Facts {
+		facts := plan.Facts{Containers: map[string]containers.Status{}, Images: map[string]string{}}
+		for i, step := range fresh.Steps {
+			at := started.Add(time.Duration(i) * time.Minute)
+			facts.Images[step.Image] = "id of " + step.Image
+			status := containers.Status{
+				ID: "id-" + step.ID, Name: step.Container, ImageID: "id of " + step.Image, State: containers.StateRunning, Created: started, Started: at,
+				Labels: map[string]string{
+					containers.LabelProject: stack.Name, containers.LabelService: step.Service,
+					containers.LabelConfigHash: step.Spec.Labels[containers.LabelConfigHash],
+				},
+			}
+			if step.Helper() {
+				status.State, status.Finished = containers.StateExited, at.Add(time.Second)
+			}
+			facts.Containers[step.Container] = status
+		}
+		return facts
+	}
+	change := func(f plan.Facts, name string, how func(*containers.Status)) {
+		status := f.Containers[name]
+		status.Labels = maps.Clone(status.Labels)
+		how(&status)
+		f.Containers[name] = status
+	}
+	for _, test := range []struct {
+		name   string
+		change func(plan.Facts)
+		want   map[string]string
+	}{
+		{"all of it", func(plan.Facts) {}, map[string]string{}},
+		{"a service changed", func(f plan.Facts) {
+			change(f, "shop-web-1", func(s *containers.Status) { s.Labels[containers.LabelConfigHash] = "other" })
+		}, map[string]string{"web": "recreate: made by docker compose, and changed since"}},
+		{"a service without volumes changed, which helpers have been at", func(f plan.Facts) {
+			change(f, "shop-db-1", func(s *containers.Status) { s.Labels[containers.LabelConfigHash] = "other" })
+		}, map[string]string{
+			"db":      "recreate: made by docker compose, and changed since",
+			"migrate": "recreate: never ran", "seed": "recreate: never ran",
+		}},
+		{"a service ended", func(f plan.Facts) {
+			change(f, "shop-web-1", func(s *containers.Status) { s.State, s.ExitCode = containers.StateExited, 1 })
+		}, map[string]string{"web": "start: had ended: exit 1"}},
+		{"a service was never started", func(f plan.Facts) {
+			change(f, "shop-web-1", func(s *containers.Status) { s.State = containers.StateCreated })
+		}, map[string]string{"web": "recreate: made by docker compose, and never started"}},
+		{"an image moved", func(f plan.Facts) { f.Images["demo/seed"] = "another" }, map[string]string{
+			"seed": "recreate: never ran",
+		}},
+		{"a helper failed", func(f plan.Facts) {
+			change(f, "shop-migrate-1", func(s *containers.Status) { s.ExitCode = 2 })
+		}, map[string]string{"migrate": "recreate: last attempt: exit 2", "seed": "recreate: never ran"}},
+		{"a helper runs", func(f plan.Facts) {
+			change(f, "shop-seed-1", func(s *containers.Status) { s.State = containers.StateRunning })
+		}, map[string]string{}},
+		{"a helper is gone", func(f plan.Facts) { delete(f.Containers, "shop-migrate-1") }, map[string]string{
+			"migrate": "create: never ran", "seed": "recreate: never ran",
+		}},
+		{"a helper ran again after the one behind it", func(f plan.Facts) {
+			change(f, "shop-migrate-1", func(s *containers.Status) { s.Started, s.Finished = now, now })
+		}, map[string]string{"seed": "recreate: never ran"}},
+		{"asked for", func(f plan.Facts) { f.Asked["seed"] = "asked for by --rerun" }, map[string]string{
+			"seed": "recreate: never ran",
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			facts := made()
+			facts.Asked = map[string]string{}
+			test.change(facts)
+			p := plan.Make(stack, facts, now)
+			if diff := cmp.Diff(test.want, work(p)); diff != "" {
+				t.Errorf("work (-want +got):\n%s", diff)
+			}
+			if len(p.Sweep) > 0 {
+				t.Errorf("swept: %v", p.Sweep)
+			}
+		})
 	}
 }

@@ -22,11 +22,20 @@ func Make(stack *stages.Stack, facts Facts, now time.Time) *Plan {
 		exclusive: exclusiveVolumes(stack),
 		holds:     map[string]string{},
 	}
+	m.version()
 	for i := range stack.Stages {
-		m.stage(&stack.Stages[i])
+		if stack.Stages[i].Verb == stages.Upgrade {
+			m.upgrade(&stack.Stages[i])
+		} else {
+			m.stage(&stack.Stages[i])
+		}
 	}
 	m.handedOver()
+	m.registerApps()
 	m.plan.Sweep = m.sweep(now)
+	for _, step := range m.plan.Steps { // not before: hashes are made of what is so
+		step.WaitsFor, step.Cause = stack.Secrets.Text(step.WaitsFor), stack.Secrets.Text(step.Cause)
+	}
 	return m.plan
 }
 
@@ -162,13 +171,16 @@ func (m *maker) label(step *Step) {
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	labels[containers.LabelStack] = m.stack.Name
+	labels[containers.LabelProject], labels[containers.LabelStack] = m.stack.Name, m.stack.Name
 	labels[containers.LabelStage] = step.Stage
 	labels[containers.LabelStep] = step.ID
 	if step.App != "" {
 		labels[containers.LabelApp] = step.App
 	}
 	labels[containers.LabelGrace] = step.Spec.Grace().String()
+	if len(step.Spec.PreStop) > 0 {
+		labels[containers.LabelPreStop] = jsonText(step.Spec.PreStop)
+	}
 	if step.Exclusive != "" {
 		labels[containers.LabelExclusive] = step.Exclusive
 	}

@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/secrets"
 )
 
 // Bounds of what is kept of a spec, so that an event stays a line that can be
@@ -31,9 +31,9 @@ var textual = []string{"name", "image", "platform", "user", "working_dir", "host
 // name, for Changes to compare. Entrypoint and command are texts (a JSON list
 // each) in which what looks like a secret is replaced by a hash; environment
 // variables are "env.KEY" with a hash of the value. Fields that are not set
-// are left out.
-func PartsOf(spec containers.Spec) map[string]string {
-	spec.Labels, spec.Pull = nil, ""
+// are left out. known are further secrets; it may be nil.
+func PartsOf(spec containers.Spec, known *secrets.Masker) map[string]string {
+	spec.Labels, spec.Pull, spec.Build = nil, "", nil
 	text, err := json.Marshal(spec)
 	if err != nil {
 		panic(fmt.Sprintf("plan: a spec of plain data does not marshal: %v", err))
@@ -49,15 +49,15 @@ func PartsOf(spec containers.Spec) map[string]string {
 			environment(parts, spec.Env)
 		case text == "null", text == "{}", text == `""`:
 		case name == "command":
-			parts[name] = arguments(spec.Command)
+			parts[name] = arguments(spec.Command, known)
 		case name == "entrypoint":
-			parts[name] = arguments(spec.Entrypoint)
+			parts[name] = arguments(spec.Entrypoint, known)
 		case slices.Contains(textual, name):
 			var plain string
 			if err := json.Unmarshal(value, &plain); err != nil {
 				panic(fmt.Sprintf("plan: %s is no text: %v", name, err))
 			}
-			parts[name] = plain
+			parts[name] = known.Text(plain)
 		default:
 			parts[name] = short(name, text)
 		}
@@ -80,49 +80,31 @@ func environment(parts map[string]string, env []string) {
 // is too short to be sure of a guessed secret, and different for another field.
 func short(field, value string) string { return hashText(field + "\x00" + value)[:6] }
 
-// userinfo is the password in an address, assignment a value whose name says
-// that it is secret.
-var (
-	userinfo   = regexp.MustCompile(`(://[^/\s:@]*:)([^/\s@]+)(@)`)
-	assignment = regexp.MustCompile(`(?i)((?:pass|passwd|password|passphrase|pwd|secret|token|credentials?|(?:api|access|private|secret)[-_]?key|auth|bearer)[a-z0-9]*["']?\s*[=: ]\s*(?:bearer\s+|basic\s+)?)([^\s&;]+)()`)
-	secretFlag = regexp.MustCompile(`(?i)^-.*(pass|pwd|secret|token|credential|key|auth)[a-z0-9-]*$`)
-)
-
-// arguments writes a command line down, bounded and without what looks like a secret.
-func arguments(words []string) string {
-	kept := make([]string, len(words))
-	for i, word := range words {
-		if i > 0 && secretFlag.MatchString(words[i-1]) && !strings.HasPrefix(word, "-") {
-			kept[i] = hidden(word)
-			continue
-		}
-		kept[i] = argument(word)
+// arguments writes a command line down, bounded and without what looks like a secret, or is known as one.
+func arguments(all []string, known *secrets.Masker) string {
+	kept := secrets.Words(all, hidden)
+	for i := range kept {
+		kept[i] = argument(known.Each(kept[i], hidden), all[i])
 	}
 	text, err := json.Marshal(kept)
 	if err != nil {
 		panic(fmt.Sprintf("plan: words do not marshal: %v", err))
 	}
 	if len(text) > maxArguments {
-		return short("argv", strings.Join(words, "\x00"))
+		return short("argv", strings.Join(all, "\x00"))
 	}
 	return string(text)
 }
 
-func argument(word string) string {
-	plain := word
-	for _, secret := range []*regexp.Regexp{userinfo, assignment} {
-		plain = secret.ReplaceAllStringFunc(plain, func(found string) string {
-			m := secret.FindStringSubmatch(found)
-			return m[1] + hidden(m[2]) + m[3]
-		})
-	}
+// argument is what is kept of a word; plain is the word without secrets.
+func argument(plain, word string) string {
 	if len(plain) > maxArgument {
 		plain = strings.ToValidUTF8(plain[:maxArgument], "") + "…" + short("argument", word)
 	}
 	return plain
 }
 
-func hidden(secret string) string { return "***" + short("secret", secret) }
+func hidden(secret string) string { return secrets.Hidden + short("secret", secret) }
 
 // Changes says in words what differs between the parts of two specs; "" where
 // nothing that is known does. Values are shown where they are short and of no

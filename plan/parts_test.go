@@ -43,7 +43,7 @@ func TestChanges(t *testing.T) {
 			"argv changed: a → b; environment changed: A; image changed: a → b"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := plan.Changes(plan.PartsOf(test.before), plan.PartsOf(test.after)); got != test.want {
+			if got := plan.Changes(plan.PartsOf(test.before, nil), plan.PartsOf(test.after, nil)); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
@@ -68,7 +68,7 @@ func TestNoSecretIsKept(t *testing.T) {
 		{"curl", "https://example/?access_token=" + secret + "&x=1"},
 	} {
 		spec := containers.Spec{Command: command, Env: []string{"HARMLESS=" + secret}}
-		text, err := json.Marshal(plan.PartsOf(spec))
+		text, err := json.Marshal(plan.PartsOf(spec, nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +79,7 @@ func TestNoSecretIsKept(t *testing.T) {
 		for _, word := range command {
 			other.Command = append(other.Command, strings.ReplaceAll(word, secret, "another"))
 		}
-		if said := plan.Changes(plan.PartsOf(spec), plan.PartsOf(other)); !strings.HasPrefix(said, "argv changed: ") || strings.Contains(said, secret) {
+		if said := plan.Changes(plan.PartsOf(spec, nil), plan.PartsOf(other, nil)); !strings.HasPrefix(said, "argv changed: ") || strings.Contains(said, secret) {
 			t.Errorf("%q: the change is told as %q", command, said)
 		}
 	}
@@ -97,7 +97,7 @@ func TestEveryFieldIsAPart(t *testing.T) {
 		if reflect.DeepEqual(spec, zero) {
 			t.Fatalf("%s: the test does not fill it", name)
 		}
-		said := plan.Changes(plan.PartsOf(zero), plan.PartsOf(spec))
+		said := plan.Changes(plan.PartsOf(zero, nil), plan.PartsOf(spec, nil))
 		if differs := spec.Hash() != zero.Hash(); differs != (said != "") {
 			t.Errorf("%s: the hash differs: %v; said: %q", name, differs, said)
 		}
@@ -137,7 +137,7 @@ func TestPartsAreSmall(t *testing.T) {
 		spec.Env = append(spec.Env, fmt.Sprintf("KEY_%d=%d", i, i))
 		spec.Files = append(spec.Files, containers.File{Path: "/x", Content: make([]byte, 1<<10)})
 	}
-	text, err := json.Marshal(plan.PartsOf(spec))
+	text, err := json.Marshal(plan.PartsOf(spec, nil))
 	if err != nil || len(text) > 500 {
 		t.Errorf("%d bytes, %v: %.600s", len(text), err, text)
 	}

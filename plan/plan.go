@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/stages"
 )
 
@@ -28,6 +29,10 @@ type Facts struct {
 	Disproved map[string]string
 	// Asked says, by step ID, who asked for the step to be done again: see Select.
 	Asked map[string]string
+	// Apps of the stack that are registered, by name; nil where no registry is kept.
+	Apps map[string]events.App
+	// Version is what is recorded of the stack's; nil where no record of it is kept.
+	Version *VersionFact
 }
 
 // Fact is a step's recorded success.
@@ -40,6 +45,8 @@ type Fact struct {
 	Time time.Time
 	// Values that it handed on with ::set.
 	Values map[string]string
+	// Lost: some of the values cannot be read.
+	Lost bool
 	// Parts are what Spec is the hash of (see PartsOf); nil in records of
 	// versions that did not keep them.
 	Parts map[string]string
@@ -76,10 +83,14 @@ const (
 	Wait Action = "wait"
 	// Request makes a call.
 	Request Action = "call"
+	// WalkUpgrade takes the stack from version to version, by helpers of its own.
+	WalkUpgrade Action = "upgrade"
 )
 
 // Changes tells whether the action makes or starts a container.
-func (a Action) Changes() bool { return a == Create || a == Recreate || a == Restart }
+func (a Action) Changes() bool {
+	return a == Create || a == Recreate || a == Restart || a == WalkUpgrade
+}
 
 // Plan is all steps of a run. Steps stand in an order in which each one's
 // needs stand before it.
@@ -90,6 +101,10 @@ type Plan struct {
 	Stages []*Stage `json:"stages"`
 	// Sweep are helpers' containers to remove first, by name.
 	Sweep []Leftover `json:"sweep,omitempty"`
+	// Apps are those that are registered, or will be by this run, by name.
+	Apps []App `json:"apps,omitempty"`
+	// Version is what the run means for the stack's; nil where it has none.
+	Version *Version `json:"version,omitempty"`
 }
 
 // Stage is a stage's part of the plan.
@@ -158,6 +173,8 @@ type Step struct {
 	Unit *stages.Unit     `json:"-"`
 	// Fact is the record that a skipped step was skipped for.
 	Fact *Fact `json:"-"`
+	// Descriptor is what its app is deployed with, of a step that registers it.
+	Descriptor map[string]string `json:"-"`
 }
 
 // Helper tells whether the step's container ends by itself.

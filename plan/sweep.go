@@ -54,8 +54,11 @@ func (m *maker) sweep(now time.Time) []Leftover {
 	var out []Leftover
 	for _, name := range slices.Sorted(maps.Keys(m.facts.Containers)) {
 		status, step := m.facts.Containers[name], byContainer[name]
-		if step == nil && status.Labels[containers.LabelRole] != containers.RoleHelper {
-			continue
+		if step == nil && status.Labels[containers.LabelRole] != containers.RoleHelper || containers.MadeByCompose(status.Labels) {
+			continue // what docker compose made stays until its step replaces it
+		}
+		if status.Labels[containers.LabelStage] == string(stages.Upgrade) && m.plan.Version.Recovering() {
+			continue // it may be another runner's, and else is taken over by its turn
 		}
 		cause, recorded := m.leftover(status, step, now)
 		if cause != "" {

@@ -111,6 +111,17 @@ func TestWhatADeadRunLeft(t *testing.T) {
 			c.State, c.Error = containers.StateCreated, "task already exists"
 			f.Containers["graph-db-1"] = c
 		}, "db", "recreate: could not be started: task already exists", nil},
+		{"half started", func(_ *stages.Stack, f plan.Facts, p *plan.Plan) {
+			delete(f.Steps, "load")
+			c := left(p, "load", "r2", now, containers.StateRunning, 0)
+			c.Started = time.Time{}
+			f.Containers["graph-load-1"] = c
+		}, "load", "recreate: the engine was killed while it started it", map[string]string{"graph-load-1": "its step begins anew: the engine was killed while it started it"}},
+		{"a service half started", func(_ *stages.Stack, f plan.Facts, p *plan.Plan) {
+			c := f.Containers["graph-db-1"]
+			c.Started = time.Time{}
+			f.Containers["graph-db-1"] = c
+		}, "db", "recreate: the engine was killed while it started it", nil},
 		{"failed unwatched", func(_ *stages.Stack, f plan.Facts, p *plan.Plan) {
 			delete(f.Steps, "load")
 			f.Containers["graph-load-1"] = left(p, "load", "r2", now, containers.StateExited, 4)

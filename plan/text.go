@@ -28,6 +28,9 @@ func (p *Plan) String() string {
 		byID[s.ID] = s
 	}
 	for _, stage := range p.Stages {
+		if stage.Verb == stages.Upgrade && len(stage.Steps) == 0 {
+			continue
+		}
 		fmt.Fprintf(&b, "\n%s\n", stage.heading())
 		if len(stage.Steps) == 0 {
 			b.WriteString("  (no step: no app matches)\n")
@@ -39,6 +42,14 @@ func (p *Plan) String() string {
 			for _, detail := range s.details() {
 				fmt.Fprintf(&b, "  %8s  %s\n", "", detail)
 			}
+		}
+	}
+	if text := p.Version.text(); text != "" {
+		fmt.Fprintf(&b, "\n%s\n", text)
+	}
+	for _, a := range p.Apps {
+		if text := a.text(); text != "" {
+			fmt.Fprintf(&b, "\n%s\n", text)
 		}
 	}
 	for _, l := range p.Sweep {
@@ -79,8 +90,11 @@ func (s *Step) details() []string {
 	var out []string
 	if s.WaitsFor != "" {
 		word := "until"
-		if s.Verb == stages.Call {
+		switch s.Verb {
+		case stages.Call:
 			word = "sends"
+		case stages.Upgrade:
+			word = "walks"
 		}
 		out = append(out, word+" "+s.WaitsFor)
 	}

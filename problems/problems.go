@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/stagehand-dev/stagehand/secrets"
 )
 
 // Pos is a place in a file. Line and Col count from 1; Line 0 means the whole file.
@@ -150,7 +152,7 @@ func (l *List) excerpt(b *strings.Builder, p Problem) {
 	if !utf8.ValidString(line) || utf8.RuneCountInString(line) > 400 {
 		return
 	}
-	fmt.Fprintf(b, " %4d | %s\n", p.Line, line)
+	fmt.Fprintf(b, " %4d | %s\n", p.Line, secrets.Source(line))
 	if p.Col > 0 && p.Col <= utf8.RuneCountInString(line)+1 {
 		fmt.Fprintf(b, "      | %s^\n", strings.Repeat(" ", p.Col-1))
 	}
@@ -178,7 +180,7 @@ func OneOf(word string, candidates []string) string {
 	if len(candidates) == 0 || len(candidates) == 1 && text != "" {
 		return strings.TrimSpace(text)
 	}
-	shown := slices.Sorted(slices.Values(candidates))
+	shown := slices.Compact(slices.Sorted(slices.Values(candidates)))
 	more := ""
 	if len(shown) > 24 {
 		shown, more = shown[:24], ", …"

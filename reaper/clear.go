@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,16 +41,16 @@ const (
 	giveUpClean = time.Minute
 )
 
-// clear removes all that carries the labels, whatever it does at this moment,
+// clear removes all that the run has made, whatever it does at this moment,
 // and returns once nothing of it has been seen for a while. An engine that does
 // not answer is asked again, for a limited time; the error is the last one then.
-func clear(ctx context.Context, e containers.Engine, labels map[string]string) (Removed, error) {
+func clear(ctx context.Context, e containers.Engine, r Request) (Removed, error) {
 	var total Removed
 	progress, gone := time.Now(), time.Time{}
 	limit := giveUp
 	for pause := firstLook; ; pause = min(2*pause, slowestLook) {
 		limited, cancel := context.WithTimeout(ctx, callLimit)
-		removed, err := round(limited, e, labels)
+		removed, err := round(limited, e, r)
 		cancel()
 		total.add(removed)
 		now := time.Now()
@@ -79,14 +80,19 @@ func clear(ctx context.Context, e containers.Engine, labels map[string]string) (
 }
 
 // round removes what stands there now: containers first, as they hold the rest.
-func round(ctx context.Context, e containers.Engine, labels map[string]string) (Removed, error) {
+func round(ctx context.Context, e containers.Engine, r Request) (Removed, error) {
 	var removed Removed
+	labels := labelsOf(r.Run)
 	list, err := e.List(ctx, labels)
 	if err != nil {
 		return removed, err
 	}
+	unstarted, err := unstartedLeases(ctx, e, r.Stack)
+	if err != nil {
+		return removed, err
+	}
 	var names []string
-	for _, c := range list {
+	for _, c := range slices.Concat(list, unstarted) {
 		names = append(names, c.Name)
 	}
 	var containersErr error
@@ -110,6 +116,13 @@ func round(ctx context.Context, e containers.Engine, labels map[string]string) (
 	var volumesErr error
 	removed.Volumes, volumesErr = each(ctx, names, e.RemoveVolume)
 	return removed, errors.Join(containersErr, networksErr, volumesErr)
+}
+
+// unstartedLeases are those of the stack whose holder died before it had them:
+// one that was started ends by itself. The stack's name is the run's alone.
+func unstartedLeases(ctx context.Context, e containers.Engine, stack string) ([]containers.Status, error) {
+	list, err := e.List(ctx, map[string]string{containers.LabelRole: containers.RoleLease, containers.LabelLease: stack})
+	return slices.DeleteFunc(list, func(c containers.Status) bool { return c.State != containers.StateCreated }), err
 }
 
 // each calls remove for all names side by side and counts those that went.

@@ -53,6 +53,9 @@ type own struct {
 	run string
 }
 
+// Builder is that of the engine: images stay, as pulled ones do.
+func (o *own) Builder() (containers.Builder, bool) { return containers.AsBuilder(o.Engine) }
+
 // labelled is labels and the run's.
 func (o *own) labelled(labels map[string]string) map[string]string {
 	out := labelsOf(o.run)

@@ -278,6 +278,27 @@ func TestWhatTheEngineMakesAfterTheRunnersDeathGoesToo(t *testing.T) {
 	})
 }
 
+// A runner that died while it took its lease leaves a container that nobody
+// starts any more. The lease of another stack is not its affair.
+func TestALeaseThatTheRunnerDidNotComeToStartGoesToo(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *memory.Engine) {
+		for _, stack := range []string{"s", "other"} {
+			labels := map[string]string{containers.LabelRole: containers.RoleLease, containers.LabelLease: stack}
+			if _, err := e.Create(t.Context(), containers.Spec{Name: containers.LeaseObject(stack), Image: image, Labels: labels}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w := watchRun(t, e, "r1")
+		w.guard.Abandon()
+		time.Sleep(5 * time.Second)
+		wantStanding(t, e, "container "+containers.LeaseObject("other"))
+		<-w.guard.Lost()
+		if w.err != nil {
+			t.Error(w.err)
+		}
+	})
+}
+
 func TestAnEngineThatIsAwayIsWaitedFor(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *memory.Engine) {
 		makeRun(t, e, "r1")

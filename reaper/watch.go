@@ -89,7 +89,7 @@ func Watch(ctx context.Context, in io.Reader, out io.Writer, hands Hands) (repor
 		}
 		return hands.Bury(ctx, report.Request)
 	})
-	report.Removed, err = clear(ctx, engine, labelsOf(report.Run))
+	report.Removed, err = clear(ctx, engine, report.Request)
 	return report, errors.Join(err, group.Wait())
 }
 

@@ -98,9 +98,13 @@ func (m *mortal) Emit(ctx context.Context, e events.Event) error {
 	return nil
 }
 
-// Recorded, Holders, Stops and Forget are the ledger's.
+// Recorded, Holders, Stops, Forget and Apps are the ledger's.
 func (m *mortal) Recorded(ctx context.Context, stack, engineID string) (map[string]events.Event, error) {
 	return m.ledger.Recorded(ctx, stack, engineID)
+}
+
+func (m *mortal) Apps(ctx context.Context, stack, engineID string) (map[string]events.App, error) {
+	return m.ledger.Apps(ctx, stack, engineID)
 }
 
 func (m *mortal) Holders(ctx context.Context, stack, engineID string) (map[string]events.Event, error) {
@@ -136,6 +140,9 @@ type cut struct {
 }
 
 func (c cut) Leaser() (containers.Leaser, bool) { return containers.AsLeaser(c.Engine) }
+
+// Builder is that of the engine.
+func (c cut) Builder() (containers.Builder, bool) { return containers.AsBuilder(c.Engine) }
 
 func (c cut) within(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)

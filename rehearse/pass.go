@@ -109,7 +109,7 @@ func (r *rehearsal) pass(ctx context.Context, p *pass) (end ending, err error) {
 	if ctx.Err() != nil {
 		return end, context.Cause(ctx)
 	}
-	left, err := runner.Plan(ctx, r.Stack, r.Engine, p.ledger, nil)
+	left, err := runner.Plan(ctx, r.Stack, r.Engine, p.ledger, r.key, nil)
 	if err != nil {
 		return end, err
 	}
@@ -135,7 +135,7 @@ func (p *pass) run(ctx context.Context) (done bool, err error) {
 	before := p.kills
 	m := newMortal(r.Engine, p.ledger, r.steps, func(b Boundary) bool { return p.reached(ctx, b) })
 	result, err := runner.Up(ctx, r.Stack, runner.Options{
-		Engine: m.engine, Sink: m, Ledger: m, Run: r.Run(), OnFailure: stages.KeepUp,
+		Engine: m.engine, Sink: m, Ledger: m, Run: r.Run(), OnFailure: stages.KeepUp, Key: r.key,
 	})
 	m.die()
 	if broken := p.killing.Wait(); broken != nil && ctx.Err() == nil {
@@ -287,6 +287,9 @@ func (nowhere) Holders(context.Context, string, string) (map[string]events.Event
 	return nil, nil
 }
 func (nowhere) Stops(context.Context, string, string) (map[string]events.Event, error) {
+	return nil, nil
+}
+func (nowhere) Apps(context.Context, string, string) (map[string]events.App, error) {
 	return nil, nil
 }
 func (nowhere) Forget(context.Context, string, string, ...string) error { return nil }

@@ -16,6 +16,7 @@ import (
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/plan"
 	"github.com/stagehand-dev/stagehand/runner"
+	"github.com/stagehand-dev/stagehand/secrets"
 	"github.com/stagehand-dev/stagehand/stages"
 )
 
@@ -128,7 +129,7 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	if o.Say == nil {
 		o.Say = func(string) {}
 	}
-	r := &rehearsal{Options: o, walker: walker, began: time.Now(), steps: map[string]string{}, took: map[string]time.Duration{}, starts: map[string]int{}}
+	r := &rehearsal{Options: o, walker: walker, began: time.Now(), steps: map[string]string{}, took: map[string]time.Duration{}, starts: map[string]int{}, key: secrets.NewKey()}
 	r.report.Stack = o.Stack.Name
 	for _, s := range plan.Make(o.Stack, plan.Facts{}, time.Now()).Steps {
 		r.all = append(r.all, s)
@@ -155,6 +156,8 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 type rehearsal struct {
 	Options
 	walker containers.Walker
+	// key seals what is handed on, in all of its runs.
+	key    *secrets.Key
 	began  time.Time
 	report Report
 

@@ -15,6 +15,7 @@ import (
 	"github.com/stagehand-dev/stagehand/runner/internal/record"
 	"github.com/stagehand-dev/stagehand/runner/internal/schedule"
 	"github.com/stagehand-dev/stagehand/runner/internal/steps"
+	"github.com/stagehand-dev/stagehand/secrets"
 	"github.com/stagehand-dev/stagehand/stages"
 )
 
@@ -36,6 +37,8 @@ type ControlOptions struct {
 	Kill <-chan struct{}
 	// Lock says how the stack's lease is taken.
 	Lock Lock
+	// Key opens what is handed on and is secret, as in Options.
+	Key *secrets.Key
 }
 
 // ErrNotMade: a service that was named has no container to start.
@@ -83,6 +86,10 @@ func control(ctx context.Context, verb string, o ControlOptions) (Result, error)
 	}
 	c.Engine = turn.Engine()
 	recorder := record.New(o.Sink, o.Run, o.Name)
+	recorder.Key = o.Key
+	if o.Stack != nil {
+		recorder.Secrets = o.Stack.Secrets
+	}
 	c.run = &run{
 		opts: Options{Kill: o.Kill}, stack: o.Stack, plan: c.plan, engine: c.Engine, turn: turn, began: time.Now(), record: recorder,
 	}
@@ -115,13 +122,13 @@ type controller struct {
 
 // look finds what is to be done. It changes nothing.
 func (c *controller) look(ctx context.Context) error {
-	list, err := c.Engine.List(ctx, map[string]string{containers.LabelStack: c.Name})
+	list, err := containers.ListStack(ctx, c.Engine, c.Name)
 	if err != nil {
 		return err
 	}
 	made := map[string]containers.Status{}
 	for _, s := range list {
-		if s.Labels[containers.LabelRole] == containers.RoleService {
+		if containers.RoleOf(s.Labels) == containers.RoleService && !c.helps(s) {
 			made[s.Labels[containers.LabelService]] = s
 		}
 	}
@@ -145,6 +152,16 @@ func (c *controller) look(ctx context.Context) error {
 		return nil
 	}
 	return c.prepare(ctx, list)
+}
+
+// helps tells of a container that docker compose made that the stack's file
+// has it as a helper.
+func (c *controller) helps(s containers.Status) bool {
+	if c.Stack == nil || !containers.MadeByCompose(s.Labels) {
+		return false
+	}
+	stage := c.Stack.StageOf(s.Labels[containers.LabelService])
+	return stage != nil && stage.Verb != stages.Start
 }
 
 // choose sets names to the services that are meant and have a container.
@@ -189,7 +206,7 @@ func (c *controller) prepare(ctx context.Context, list []containers.Status) erro
 	if c.recorded, err = c.Ledger.Recorded(ctx, c.Name, c.engineID); err != nil {
 		return fmt.Errorf("%w: %w", ErrLedger, err)
 	}
-	facts.Steps = factsOf(c.recorded)
+	facts.Steps = factsOf(c.recorded, c.Stack, c.Key)
 	whole := plan.Make(c.Stack, facts, time.Now())
 	c.plan = narrowed(whole, func(s *plan.Step) bool { return s.Verb == stages.Start && slices.Contains(c.names, s.Service) })
 	for _, step := range c.plan.Steps {
@@ -255,7 +272,8 @@ func (c *controller) act(ctx context.Context) (schedule.Result, error) {
 		Holders: holders, World: World(c.Stack, c.Engine), Killed: c.Kill,
 	})
 	for _, e := range c.recorded {
-		c.run.crew.Recall(&plan.Step{Stage: e.Stage, App: e.App, Fact: &plan.Fact{Values: e.Values}})
+		values, _ := Values(e, c.Key, c.Stack.Secrets) // a step that needs one that cannot be read says so
+		c.run.crew.Recall(&plan.Step{Stage: e.Stage, App: e.App, Fact: &plan.Fact{Values: values}})
 	}
 	return c.run.walk(ctx)
 }

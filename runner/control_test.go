@@ -59,7 +59,7 @@ func TestControl(t *testing.T) {
 		verbs[verb] = func(b *bench, s *stackBuilder, services ...string) error {
 			b.runs++
 			result, err := act(b, runner.ControlOptions{
-				Name: s.Name, Stack: &s.Stack, Services: services, Engine: b.engine, Sink: b.book, Ledger: b.book, Run: "run" + string(rune('0'+b.runs)),
+				Name: s.Name, Stack: &s.Stack, Services: services, Engine: b.engine, Sink: b.book, Ledger: b.book, Key: b.opts.Key, Run: "run" + string(rune('0'+b.runs)),
 			})
 			if err == nil && result.Verdict != events.VerdictDone {
 				err = errors.New(string(result.Verdict))
@@ -158,7 +158,7 @@ func TestControl(t *testing.T) {
 			}
 			helper := containers.Spec{
 				Name: "held-helper-1", Image: image, Command: []string{"forever"},
-				Labels: map[string]string{containers.LabelStack: "held", containers.LabelRole: containers.RoleHelper},
+				Labels: map[string]string{containers.LabelProject: "held", containers.LabelStack: "held", containers.LabelRole: containers.RoleHelper},
 			}
 			mount(volume, "/data")(&helper)
 			if _, err := b.engine.Create(t.Context(), helper); err != nil {

@@ -26,7 +26,8 @@ type DownOptions struct {
 	Sink   events.Sink
 	Ledger Ledger
 	Run    string
-	// Volumes removes the stack's volumes as well, and all records with them.
+	// Volumes removes the stack's volumes as well, and all records with them, those of its
+	// apps too: see Outliving.
 	Volumes bool
 	// Order is the stack's file where it is at hand: what depends on something is
 	// stopped before it. Without it, what was made last is stopped first.
@@ -44,7 +45,10 @@ type DownOptions struct {
 func Down(ctx context.Context, o DownOptions) error {
 	d := &demolition{
 		engine: patient(o.Engine, 0), record: record.New(o.Sink, o.Run, o.Stack),
-		labels: map[string]string{containers.LabelStack: o.Stack}, killed: o.Kill,
+		stack: o.Stack, killed: o.Kill,
+	}
+	if o.Order != nil {
+		d.record.Secrets = o.Order.Secrets
 	}
 	began := time.Now()
 	info, err := d.engine.Info(ctx)
@@ -82,7 +86,7 @@ func Down(ctx context.Context, o DownOptions) error {
 type demolition struct {
 	engine containers.Engine
 	record *record.Recorder
-	labels map[string]string
+	stack  string
 	killed <-chan struct{}
 	// forgotten is called when all records have been taken back.
 	forgotten func()
@@ -91,24 +95,9 @@ type demolition struct {
 // turnTo takes the lease unless there is nothing to remove.
 func (d *demolition) turnTo(ctx context.Context, turn *lock.Turn, volumes bool) error {
 	for !turn.Needless() {
-		list, err := d.engine.List(ctx, d.labels)
-		if err != nil {
+		left, err := d.left(ctx, volumes)
+		if err != nil || !left {
 			return err
-		}
-		networks, err := d.engine.ListNetworks(ctx, d.labels)
-		if err != nil {
-			return err
-		}
-		left := len(list) + len(networks)
-		if volumes {
-			found, err := d.engine.ListVolumes(ctx, d.labels)
-			if err != nil {
-				return err
-			}
-			left += len(found)
-		}
-		if left == 0 {
-			return nil
 		}
 		if err := turn.Take(ctx); err != nil {
 			return err
@@ -117,9 +106,26 @@ func (d *demolition) turnTo(ctx context.Context, turn *lock.Turn, volumes bool) 
 	return nil
 }
 
+// left tells whether there is anything to remove. Containers, each of which has
+// to be looked at, are asked for only where there is no network, which most stacks have.
+func (d *demolition) left(ctx context.Context, volumes bool) (bool, error) {
+	networks, err := d.engine.ListNetworks(ctx, containers.OfStack(d.stack))
+	if err != nil || len(networks) > 0 {
+		return true, err
+	}
+	if volumes {
+		found, err := d.engine.ListVolumes(ctx, containers.OfStack(d.stack))
+		if err != nil || len(found) > 0 {
+			return true, err
+		}
+	}
+	list, err := containers.ListStack(ctx, d.engine, d.stack)
+	return len(list) > 0, err
+}
+
 // all removes everything of the stack, its volumes only where asked.
 func (d *demolition) all(ctx context.Context, o DownOptions, engineID string) error {
-	list, err := d.engine.List(ctx, d.labels)
+	list, err := containers.ListStack(ctx, d.engine, d.stack)
 	if err != nil {
 		return err
 	}
@@ -128,10 +134,17 @@ func (d *demolition) all(ctx context.Context, o DownOptions, engineID string) er
 			return err
 		}
 	}
-	if err := d.networks(ctx); err != nil {
-		return err
+	// A network that cannot be removed keeps nothing else from being.
+	kept := d.networks(ctx)
+	if errors.Is(kept, containers.ErrUnavailable) {
+		return kept
 	}
-	volumes, err := d.engine.ListVolumes(ctx, d.labels)
+	return errors.Join(kept, d.volumes(ctx, o, engineID))
+}
+
+// volumes removes the volumes where asked, and takes back what is recorded where none is left.
+func (d *demolition) volumes(ctx context.Context, o DownOptions, engineID string) error {
+	volumes, err := d.engine.ListVolumes(ctx, containers.OfStack(d.stack))
 	if err != nil {
 		return err
 	}
@@ -149,6 +162,9 @@ func (d *demolition) all(ctx context.Context, o DownOptions, engineID string) er
 		}
 		d.forgotten()
 	}
+	if o.Volumes {
+		return d.forgetApps(ctx, o, engineID)
+	}
 	return nil
 }
 
@@ -156,8 +172,7 @@ func (d *demolition) all(ctx context.Context, o DownOptions, engineID string) er
 func (r *run) takeDown() error {
 	ctx := context.Background()
 	d := &demolition{
-		engine: r.engine, record: r.record, killed: r.opts.Kill,
-		labels: map[string]string{containers.LabelStack: r.stack.Name},
+		engine: r.engine, record: r.record, killed: r.opts.Kill, stack: r.stack.Name,
 	}
 	for _, name := range slices.Backward(r.crew.Made()) {
 		status, err := r.engine.Status(ctx, name)
@@ -171,7 +186,7 @@ func (r *run) takeDown() error {
 			return err
 		}
 	}
-	left, err := r.engine.List(ctx, d.labels)
+	left, err := containers.ListStack(ctx, r.engine, d.stack)
 	if err != nil || len(left) > 0 {
 		return err
 	}
@@ -205,7 +220,7 @@ func each(ctx context.Context, wave []containers.Status, do func(context.Context
 // the intent before and the end after. The container stays.
 func (d *demolition) halt(ctx context.Context, status containers.Status, cause string) error {
 	e := events.Event{
-		Kind: events.ServiceStopped, Step: status.Labels[containers.LabelStep], Stage: status.Labels[containers.LabelStage],
+		Kind: events.ServiceStopped, Step: stepOf(status), Stage: status.Labels[containers.LabelStage],
 		App: status.Labels[containers.LabelApp], Service: status.Labels[containers.LabelService], Container: status.Name, Cause: cause,
 		Exclusive: status.Labels[containers.LabelExclusive],
 	}
@@ -219,6 +234,7 @@ func (d *demolition) halt(ctx context.Context, status containers.Status, cause s
 		if err != nil {
 			grace = containers.DefaultGrace
 		}
+		e.Error = steps.PreStop(ctx, d.engine, status, d.killed)
 		ended, err := steps.Stop(ctx, d.engine, status.Name, grace, d.killed)
 		if err != nil && !errors.Is(err, containers.ErrNotFound) {
 			return fmt.Errorf("stopping %s: %w", status.Name, err)
@@ -230,9 +246,16 @@ func (d *demolition) halt(ctx context.Context, status containers.Status, cause s
 	return d.record.Emit(e)
 }
 
+// stepOf is the step of a container. Without a stack's file nobody knows that of one
+// that docker compose made: its service, which is the step where the stages
+// follow from depends_on.
+func stepOf(status containers.Status) string {
+	return cmp.Or(status.Labels[containers.LabelStep], status.Labels[containers.LabelService])
+}
+
 // networks removes the stack's networks.
 func (d *demolition) networks(ctx context.Context) error {
-	networks, err := d.engine.ListNetworks(ctx, d.labels)
+	networks, err := d.engine.ListNetworks(ctx, containers.OfStack(d.stack))
 	if err != nil {
 		return err
 	}
@@ -252,7 +275,11 @@ func waves(list []containers.Status, order *stages.Stack) [][]containers.Status 
 	if order != nil {
 		levels := depths(order)
 		level = func(s containers.Status) int64 {
-			if depth, ok := levels[s.Labels[containers.LabelStage]]; ok {
+			name := s.Labels[containers.LabelStage]
+			if stage := order.StageOf(s.Labels[containers.LabelService]); name == "" && stage != nil {
+				name = stage.Name // docker compose made it
+			}
+			if depth, ok := levels[name]; ok {
 				return depth
 			}
 			return 1 << 40

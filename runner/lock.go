@@ -3,6 +3,7 @@ package runner
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -63,7 +64,7 @@ func turnTo(ctx context.Context, turn *lock.Turn, stack *stages.Stack, engine co
 	for {
 		// Told anew each time: a holder that was waited for has told more.
 		book := &informed{Ledger: opts.Ledger, told: turn.Told()}
-		p, known, err := prepare(ctx, stack, engine, book, engineID, opts.Asked)
+		p, known, err := prepare(ctx, stack, engine, book, engineID, opts.Key, opts.Asked)
 		if err != nil {
 			return nil, known, err
 		}
@@ -124,7 +125,16 @@ func (i *informed) Recorded(ctx context.Context, stack, engineID string) (map[st
 func (r *run) start(engineID string, heard []events.Event) error {
 	e := events.Event{
 		Kind: events.RunStarted, Verb: "up", Engine: engineID, Files: r.stack.Files, Plan: r.plan.Counts(), Token: r.turn.Token(),
-		Settled: settled(r.plan),
+		Settled: settled(r.plan), Removed: r.plan.RemovedApps(),
+	}
+	if known := r.stack.Secrets.Values(); len(known) > 0 {
+		list, err := json.Marshal(known)
+		if err != nil {
+			panic(fmt.Sprintf("runner: a list of texts does not marshal: %v", err))
+		}
+		if text, err := r.opts.Key.Seal(string(list)); err == nil {
+			e.Sealed = text
+		}
 	}
 	if err := r.record.Emit(e); err != nil {
 		return err

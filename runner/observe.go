@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/plan"
+	"github.com/stagehand-dev/stagehand/secrets"
 	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/waiters"
 )
@@ -25,18 +27,17 @@ func observe(ctx context.Context, stack *stages.Stack, engine containers.Engine)
 		Volumes:    map[string]containers.VolumeStatus{},
 		Images:     map[string]string{},
 	}
-	labels := map[string]string{containers.LabelStack: stack.Name}
 	group, looking := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	group.Go(func() error {
-		list, err := engine.List(looking, labels)
+		list, err := containers.ListStack(looking, engine, stack.Name)
 		for _, status := range list {
 			facts.Containers[status.Name] = status
 		}
 		return err
 	})
 	group.Go(func() error {
-		list, err := engine.ListVolumes(looking, labels)
+		list, err := engine.ListVolumes(looking, containers.OfStack(stack.Name))
 		for _, v := range list {
 			facts.Volumes[v.Name] = v
 		}
@@ -142,15 +143,40 @@ func imagesOf(stack *stages.Stack) map[string]string {
 	return out
 }
 
-// factsOf reads the ledger's records as facts.
-func factsOf(recorded map[string]events.Event) map[string]plan.Fact {
+// factsOf reads the ledger's records as facts, and opens what is sealed in them, which is secret from now on.
+func factsOf(recorded map[string]events.Event, stack *stages.Stack, key *secrets.Key) map[string]plan.Fact {
 	facts := make(map[string]plan.Fact, len(recorded))
 	for id, e := range recorded {
-		facts[id] = plan.Fact{
-			Spec: e.Spec, Image: e.Image, Run: e.Run, Seq: e.Seq, Time: e.Time, Values: e.Values, Parts: e.Parts, Volumes: e.Volumes,
+		fact := plan.Fact{
+			Spec: e.Spec, Image: e.Image, Run: e.Run, Seq: e.Seq, Time: e.Time, Parts: e.Parts, Volumes: e.Volumes,
 		}
+		values, err := Values(e, key, stack.Secrets)
+		fact.Values, fact.Lost = values, err != nil
+		facts[id] = fact
 	}
 	return facts
+}
+
+// Values are what a recorded step handed on, and those that were sealed are hidden by the masker from now on. The
+// error, secrets.ErrSealed or that of the key's file, says that some cannot be read; they are left out.
+func Values(e events.Event, key *secrets.Key, masker *secrets.Masker) (map[string]string, error) {
+	if len(e.Values) == 0 {
+		return nil, nil
+	}
+	var failed error
+	values := make(map[string]string, len(e.Values))
+	for name, value := range e.Values {
+		plain, err := key.Open(value)
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s of %s: %w", name, e.Step, err))
+			continue
+		}
+		if secrets.Sealed(value) {
+			masker.Add(plain)
+		}
+		values[name] = plain
+	}
+	return values, failed
 }
 
 // stopsOf reads the ledger's intents as facts.

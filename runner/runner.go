@@ -20,6 +20,7 @@ import (
 	"github.com/stagehand-dev/stagehand/runner/internal/record"
 	"github.com/stagehand-dev/stagehand/runner/internal/schedule"
 	"github.com/stagehand-dev/stagehand/runner/internal/steps"
+	"github.com/stagehand-dev/stagehand/secrets"
 	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/waiters"
 )
@@ -36,6 +37,9 @@ type Ledger interface {
 	Stops(ctx context.Context, stack, engineID string) (map[string]events.Event, error)
 	// Forget takes the records of the named steps back; of all where none is named.
 	Forget(ctx context.Context, stack, engineID string, steps ...string) error
+	// Apps returns, by name, the apps that are registered. A ledger that keeps no
+	// registry returns nil: then no app is checked, and none is registered.
+	Apps(ctx context.Context, stack, engineID string) (map[string]events.App, error)
 }
 
 // Options of a run. Engine, Sink, Ledger and Run must be set.
@@ -58,6 +62,9 @@ type Options struct {
 	Patience time.Duration
 	// Lock says how the stack's lease is taken.
 	Lock Lock
+	// Key seals what is handed on and is secret, for later runs. With nil it is not kept: then
+	// the helper that hands it on runs again.
+	Key *secrets.Key
 }
 
 // Result is how a run ended.
@@ -96,7 +103,8 @@ const defaultPatience = 30 * time.Second
 
 // Up takes the stack from where it is to where its file wants it. A step that
 // fails is a Result; an error means that the engine or the ledger broke, or
-// that ctx ended, and that the run stopped where it was.
+// that ctx ended, and that the run stopped where it was; or, a *DeployedError, that nothing
+// was begun because an app is deployed otherwise, or the version does not follow on the recorded one.
 func Up(ctx context.Context, stack *stages.Stack, opts Options) (Result, error) {
 	engine := patient(opts.Engine, opts.Patience)
 	info, err := engine.Info(ctx)
@@ -116,16 +124,26 @@ func Up(ctx context.Context, stack *stages.Stack, opts Options) (Result, error) 
 		return Result{Plan: p}, err
 	}
 	engine = turn.Engine()
+	if acts(p) {
+		known.seen = nil // by its turn a step would be looking at what has been
+	}
 	r := &run{
 		opts: opts, stack: stack, plan: p, engine: engine, turn: turn, began: time.Now(),
 		record: record.New(turn.Teller(opts.Sink, known.recorded), opts.Run, stack.Name),
 	}
+	r.record.Secrets, r.record.Key = stack.Secrets, opts.Key
 	r.crew = steps.New(steps.Options{
 		Engine: engine, Stack: stack, Plan: p, Record: r.record, Run: opts.Run,
-		Holders: known.holders, Volumes: known.volumes, World: World(stack, engine), Killed: opts.Kill,
+		Holders: known.holders, Volumes: known.volumes, Seen: known.seen, World: World(stack, engine), Killed: opts.Kill,
+		Upgrading: r.upgrading(info.ID, known.stops),
 	})
 	if err := r.start(info.ID, known.heard); err != nil {
 		return Result{Plan: p}, err
+	}
+	if err := r.recordVersion(ctx, info.ID); err != nil {
+		result, err := r.end(schedule.Result{}, err)
+		result.Plan = p
+		return result, err
 	}
 	result, err := r.carryOut(ctx)
 	result.Plan = p
@@ -140,14 +158,14 @@ func patient(engine containers.Engine, patience time.Duration) containers.Engine
 	return retry.Wrap(engine, patience)
 }
 
-// Plan says what Up would do, and does nothing. asked is as in Options.
-func Plan(ctx context.Context, stack *stages.Stack, engine containers.Engine, ledger Ledger, asked map[string]string) (*plan.Plan, error) {
+// Plan says what Up would do, and does nothing. key and asked are as in Options.
+func Plan(ctx context.Context, stack *stages.Stack, engine containers.Engine, ledger Ledger, key *secrets.Key, asked map[string]string) (*plan.Plan, error) {
 	engine = retry.Wrap(engine, time.Second)
 	info, err := engine.Info(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, _, err := prepare(ctx, stack, engine, ledger, info.ID, asked)
+	p, _, err := prepare(ctx, stack, engine, ledger, info.ID, key, asked)
 	return p, err
 }
 
@@ -155,13 +173,25 @@ func Plan(ctx context.Context, stack *stages.Stack, engine containers.Engine, le
 type knowledge struct {
 	holders map[string]events.Event
 	volumes map[string]containers.VolumeStatus
+	// seen are the stack's containers as they were when the plan was made.
+	seen map[string]containers.Status
 	// recorded are the steps that are done; heard are those of them that only
 	// the ledgers of others have.
 	recorded map[string]events.Event
 	heard    []events.Event
+	// stops are those of the ledger, by step.
+	stops map[string]events.Event
 }
 
-func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine, ledger Ledger, engineID string, asked map[string]string) (*plan.Plan, knowledge, error) {
+func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine, ledger Ledger, engineID string, key *secrets.Key, asked map[string]string) (*plan.Plan, knowledge, error) {
+	apps, err := checkedApps(ctx, stack, ledger, engineID)
+	if err != nil {
+		return nil, knowledge{}, err
+	}
+	versioned, err := version(ctx, stack, ledger, engineID)
+	if err != nil {
+		return nil, knowledge{}, err
+	}
 	facts, err := observe(ctx, stack, engine)
 	if err != nil {
 		return nil, knowledge{}, err
@@ -178,7 +208,7 @@ func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine,
 	if err != nil {
 		return nil, knowledge{}, fmt.Errorf("%w: %w", ErrLedger, err)
 	}
-	facts.Steps, facts.Stops, facts.Asked = factsOf(recorded), stopsOf(stops), asked
+	facts.Steps, facts.Stops, facts.Asked, facts.Apps, facts.Version = factsOf(recorded, stack, key), stopsOf(stops), asked, apps, versioned
 	now := time.Now()
 	p := plan.Make(stack, facts, now)
 	facts.Disproved, err = disproved(ctx, World(stack, engine), p)
@@ -188,7 +218,7 @@ func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine,
 	if len(facts.Disproved) > 0 {
 		p = plan.Make(stack, facts, now)
 	}
-	return p, knowledge{holders: holders, volumes: facts.Volumes, recorded: recorded}, nil
+	return p, knowledge{holders: holders, volumes: facts.Volumes, seen: facts.Containers, recorded: recorded, stops: stops}, nil
 }
 
 // run is one execution of a plan.
@@ -216,7 +246,7 @@ func (r *run) walk(ctx context.Context) (schedule.Result, error) {
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	watcher := r.crew.WatchDeaths(watching)
 	walked, broken := schedule.Walk(ctx, schedule.Options{
-		Plan: r.plan, Execute: r.crew.Execute, Recall: r.crew.Recall, Emit: r.record.Emit, Interrupt: r.opts.Interrupt,
+		Plan: r.plan, Execute: r.crew.Execute, Prepare: r.crew.Prepare, Recall: r.crew.Recall, Emit: r.record.Emit, Interrupt: r.opts.Interrupt,
 		Broken: r.turn.Broken(),
 	})
 	if err := r.crew.Finish(); broken == nil {
@@ -258,6 +288,9 @@ func (r *run) end(walked schedule.Result, broken error) (Result, error) {
 	}
 	if err := r.record.Emit(e); err != nil && broken == nil {
 		broken = err
+	}
+	if broken == nil {
+		broken = r.crew.Discard(context.Background())
 	}
 	if down && broken == nil {
 		broken = r.takeDown()

@@ -18,6 +18,7 @@ import (
 	"github.com/stagehand-dev/stagehand/containers/memory"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/runner"
+	"github.com/stagehand-dev/stagehand/secrets"
 	"github.com/stagehand-dev/stagehand/stages"
 )
 
@@ -128,13 +129,13 @@ type stackBuilder struct{ stages.Stack }
 func newStack(name string) *stackBuilder {
 	return &stackBuilder{stages.Stack{
 		Name: name, OnFailure: stages.KeepUp, Services: map[string]stages.Service{},
-		Networks: []containers.Network{{Name: name + "_default", Labels: map[string]string{containers.LabelStack: name}}}, DefaultNetwork: name + "_default",
+		Networks: []containers.Network{{Name: name + "_default", Labels: containers.OfStack(name)}}, DefaultNetwork: name + "_default",
 	}}
 }
 
 func (b *stackBuilder) volume(name string) string {
 	full := b.Name + "_" + name
-	b.Volumes = append(b.Volumes, containers.Volume{Name: full, Labels: map[string]string{containers.LabelStack: b.Name}})
+	b.Volumes = append(b.Volumes, containers.Volume{Name: full, Labels: containers.OfStack(b.Name)})
 	return full
 }
 
@@ -201,7 +202,7 @@ type bench struct {
 // inBubble runs a test with its own clock and engine.
 func inBubble(t *testing.T, test func(t *testing.T, b *bench)) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{t: t, engine: memory.New(memory.Options{Images: map[string]memory.Program{image: actor.Main}}), book: &book{}}
+		b := &bench{t: t, engine: memory.New(memory.Options{Images: map[string]memory.Program{image: actor.Main}}), book: &book{}, opts: runner.Options{Key: secrets.NewKey()}}
 		defer b.engine.Halt()
 		test(t, b)
 	})

@@ -1,12 +1,15 @@
 package runner_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/faults"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/runner"
 	"github.com/stagehand-dev/stagehand/stages"
@@ -105,6 +108,26 @@ func TestSecondUpMakesNothing(t *testing.T) {
 		}
 		if counts := result.Plan.Counts(); counts["skip"]+counts["adopt"] != len(result.Plan.Steps) {
 			t.Errorf("plan: %v\n%s", counts, result.Plan)
+		}
+	})
+}
+
+// TestAnUpThatFindsNothingToDoLooksOnce: what it saw when it planned is all that it needs.
+func TestAnUpThatFindsNothingToDoLooksOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		wantDone(t, b.up(hafShaped()))
+		calls := map[string]int{}
+		var mu sync.Mutex
+		b.opts.Engine = faults.New(b.engine, faults.Options{Hook: func(p faults.Point) {
+			mu.Lock()
+			defer mu.Unlock()
+			if p.Moment == faults.BeforeAct {
+				calls[p.Call.Method]++
+			}
+		}})
+		wantDone(t, b.up(hafShaped()))
+		if calls["List"] != 1 || calls["Status"]+calls["Exec"]+calls["Create"]+calls["Start"] != 0 {
+			t.Errorf("asked the engine %v", calls)
 		}
 	})
 }
@@ -456,7 +479,7 @@ func TestDownLeavesNothing(t *testing.T) {
 		if err := runner.Down(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
-		networks, _ := b.engine.ListNetworks(t.Context(), map[string]string{containers.LabelStack: "haf"})
+		networks, _ := b.engine.ListNetworks(t.Context(), containers.OfStack("haf"))
 		volumes, _ := b.engine.ListVolumes(t.Context(), nil)
 		if left := b.containers(); len(left)+len(networks) > 0 || len(volumes) != 1 {
 			t.Errorf("left: %v %v %v", left, networks, volumes)
@@ -471,6 +494,32 @@ func TestDownLeavesNothing(t *testing.T) {
 		wantDone(t, b.up(hafShaped()))
 		if got := logs(t, b, "haf-a-api-1"); !strings.HasPrefix(got, "secret-a\n") {
 			t.Errorf("after down --volumes everything runs again; api printed %q", got)
+		}
+	})
+}
+
+func TestANetworkThatStaysKeepsNothingElse(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		s := hafShaped()
+		wantDone(t, b.up(s))
+		networks, err := b.engine.ListNetworks(t.Context(), containers.OfStack("haf"))
+		if err != nil || len(networks) != 1 {
+			t.Fatalf("networks %v, error %v", networks, err)
+		}
+		guest := containers.Spec{Name: "guest", Image: image, Command: []string{"forever"}, Networks: []containers.Attachment{{Network: networks[0]}}}
+		if _, err := b.engine.Create(t.Context(), guest); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.engine.Start(t.Context(), "guest"); err != nil {
+			t.Fatal(err)
+		}
+		o := runner.DownOptions{Stack: "haf", Engine: b.engine, Sink: &book{}, Ledger: b.book, Run: "d", Order: &s.Stack, Volumes: true}
+		if err := runner.Down(t.Context(), o); !errors.Is(err, containers.ErrConflict) {
+			t.Errorf("got %v, want that the network is in use", err)
+		}
+		volumes, _ := b.engine.ListVolumes(t.Context(), nil)
+		if left := b.containers(); len(left) != 1 || len(volumes) > 0 {
+			t.Errorf("left: %v %v", left, volumes)
 		}
 	})
 }
@@ -551,4 +600,51 @@ func TestARecordedStepWhoseProofFailsRunsAgain(t *testing.T) {
 func logMatches(t *testing.T, service, pattern string) waiters.Condition {
 	t.Helper()
 	return conditions.Log{Service: service, Match: mustRegexp(pattern)}
+}
+
+// Each step records whose end let it begin: that of the last thing that it waited for, of a
+// step that made room, and past steps that there was nothing to do for.
+func TestEachStepSaysWhatItCameBehind(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		s := newStack("s")
+		data := s.volume("data")
+		s.service("db", "forever", mount(data, "/data"))
+		for app, command := range map[string]string{"a": "sleep 1s", "b": "sleep 4s", "c": "sleep 1s"} {
+			s.service(app+"/job", command, nil)
+			s.service(app+"/api", "forever", nil)
+		}
+		s.service("gate", "forever", nil)
+		s.service("last", "print bye", nil)
+		s.stage(stages.Stage{Name: "db", Verb: stages.Start}, "db")
+		s.stage(stages.Stage{Name: "jobs", Verb: stages.Run, MaxParallel: 2}, "a/job", "b/job", "c/job")
+		s.stage(stages.Stage{Name: "api", Verb: stages.Start, PerApp: true}, "a/api", "b/api", "c/api")
+		s.stage(stages.Stage{Name: "gate", Verb: stages.Start, Needs: []string{"jobs"}}, "gate")
+		s.stage(stages.Stage{Name: "last", Verb: stages.Run, Finally: true}, "last")
+		check := func(want map[string]string) {
+			t.Helper()
+			wantDone(t, b.up(s))
+			got := map[string]string{}
+			for _, e := range b.book.of(events.StepStarted) {
+				got[e.Step] = e.Behind
+			}
+			for step, behind := range want {
+				if got[step] != behind {
+					t.Errorf("%s came behind %q, want %q", step, got[step], behind)
+				}
+			}
+		}
+		check(map[string]string{
+			"db": "", "jobs/a": "db", "jobs/b": "db", "jobs/c": "jobs/a",
+			"api/a": "jobs/a", "api/b": "jobs/b", "api/c": "jobs/c", "gate": "jobs/b",
+		})
+		for _, name := range []string{"s-db-1", "s-a-api-1", "s-gate-1"} {
+			if err := b.engine.Destroy(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check(map[string]string{"db": "", "api/a": "db", "gate": "db"})
+		if o := b.book.outcomes(); o["jobs/b"] != events.Skipped {
+			t.Errorf("the jobs ran again: %v", o)
+		}
+	})
 }

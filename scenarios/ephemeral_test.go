@@ -145,7 +145,7 @@ func (f *fleeting) up(args ...string) *process {
 func (f *fleeting) awaitDone(runs ...*process) {
 	f.t.Helper()
 	for _, p := range runs {
-		eventually(f.t, time.Minute, func() string {
+		eventually(f.t, func() string {
 			if text := readFile(f.t, p.log); !strings.Contains(text, ": done after") {
 				return "not done:\n" + text
 			}
@@ -157,7 +157,7 @@ func (f *fleeting) awaitDone(runs ...*process) {
 // awaitUp waits until n services of the file's runs stand and serve.
 func (f *fleeting) awaitUp(n int) {
 	f.t.Helper()
-	eventually(f.t, time.Minute, func() string {
+	eventually(f.t, func() string {
 		out, err := exec.Command("docker", "ps", "--filter", "label=dev.stagehand.step=api", "--filter", "label=dev.stagehand.ephemeral=true",
 			"--format", `{{.Label "dev.stagehand.stack"}}`).Output()
 		if err != nil {
@@ -214,7 +214,7 @@ func watchers(t *testing.T, variable string) int {
 
 func awaitNoWatchers(t *testing.T, variable string) {
 	t.Helper()
-	eventually(t, 2*time.Minute, func() string {
+	eventually(t, func() string {
 		if n := watchers(t, variable); n > 0 {
 			return fmt.Sprintf("%d watching processes go on", n)
 		}
@@ -244,7 +244,7 @@ func TestNothingOfAnEphemeralRunOutlivesItsKilledRunner(t *testing.T) {
 		way, moment := ways[i%len(ways)], time.Duration(i)*70*time.Millisecond
 		p := f.up()
 		if i > 2 { // else before there is anything
-			eventually(t, time.Minute, func() string {
+			eventually(t, func() string {
 				if len(f.all()) == 0 {
 					return "nothing is made"
 				}
@@ -288,6 +288,9 @@ func TestNothingOfAnEphemeralRunOutlivesItsKilledRunner(t *testing.T) {
 	awaitNoWatchers(t, "")
 	if left := f.all(); len(left) > 0 {
 		t.Errorf("came later: %v", left)
+	}
+	if leases := f.docker("ps", "--all", "--filter", "label=dev.stagehand.lease", "--filter", "name="+f.name, "--format", "{{.Names}} {{.Status}}"); leases != "" {
+		t.Errorf("leases are left: %s", leases)
 	}
 	found, err := command(t.Context(), nil, program, "gc", "--dry-run", "--older", "0s")
 	if err != nil || strings.Contains(found, f.name) {

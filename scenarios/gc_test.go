@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // made puts objects on the engine as a run would have left them.
@@ -16,7 +15,7 @@ type made struct {
 }
 
 func (m made) labels(pairs ...string) []string {
-	args := []string{"--label", "dev.stagehand.stack=" + m.name}
+	args := []string{"--label", "dev.stagehand.stack=" + m.name, "--label", "com.docker.compose.project=" + m.name}
 	for _, p := range pairs {
 		args = append(args, "--label", "dev.stagehand."+p)
 	}
@@ -136,7 +135,7 @@ stages: [{name: long, run: long}]
 	running := func() string {
 		return m.docker("container", "ls", "--quiet", "--filter", "name="+m.name+"-long-1")
 	}
-	eventually(t, time.Minute, func() string {
+	eventually(t, func() string {
 		if running() == "" {
 			return "the helper does not run"
 		}
@@ -149,7 +148,7 @@ stages: [{name: long, run: long}]
 		t.Fatal(err)
 	}
 	_ = runner.Wait()
-	eventually(t, 30*time.Second, func() string {
+	eventually(t, func() string {
 		if shown := m.gc(); !matches(shown, "spare .*-long-1 .*the next up takes it over") {
 			return shown
 		}

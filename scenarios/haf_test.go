@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -149,15 +148,6 @@ func TestHAFGoesFromNothingToServingInTheOrderOfItsDiagram(t *testing.T) {
 	h.noRecovery()
 }
 
-// onlyServices fails the test unless exactly n containers stand, all running.
-func (h *haf) onlyServices(n int) {
-	h.t.Helper()
-	states := strings.Fields(h.docker("ps", "--all", "--filter", "label=dev.stagehand.stack="+h.name, "--format", "{{.State}}"))
-	if len(states) != n || slices.ContainsFunc(states, func(s string) bool { return s != "running" }) {
-		h.t.Errorf("containers: %v, want %d running", states, n)
-	}
-}
-
 // serves fails the test unless the app answers a list that is not empty.
 func (h *haf) serves(app, path string) {
 	h.t.Helper()
@@ -219,7 +209,7 @@ services:
     command: [/bin/bash, -c, "if test ${APP} = balance-tracker; then exec sleep infinity; fi; exec /haf_app_root/scripts/wait_for_app_live_sync.sh --postgres-url=postgres://haf_admin@haf:5432/haf_block_log"]
 `)
 	stop := h.background("up")
-	eventually(t, time.Minute, func() string {
+	eventually(t, func() string {
 		for _, app := range []string{"hivemind", "block-explorer"} {
 			if code, body := h.get(app, "/status"); code != 200 {
 				return app + ": " + body

@@ -124,9 +124,19 @@ make_psql() {
   build demo/psql "$images/psql.Dockerfile" "$wanted" "$context"
 }
 
+make_postgres() {
+  local wanted context=$work/postgres
+  wanted=$({ echo "$base_hash"; hash "$images/postgres.Dockerfile" "$images/serve_postgres.sh"; } | digest)
+  postgres_hash=$wanted
+  [ "$(inputs demo/postgres)" = "$wanted" ] && return
+  mkdir "$context"
+  cp "$images/serve_postgres.sh" "$context"
+  build demo/postgres "$images/postgres.Dockerfile" "$wanted" "$context"
+}
+
 make_haf() {
   local wanted context=$work/haf
-  wanted=$({ echo "$base_hash $arch"; modules; hash "$images/haf.Dockerfile" examples/haf/node; } | digest)
+  wanted=$({ echo "$postgres_hash $arch"; modules; hash "$images/haf.Dockerfile" examples/haf/node; } | digest)
   [ "$(inputs demo/haf)" = "$wanted" ] && return
   program examples/haf/node hafnode
   mkdir "$context"
@@ -156,11 +166,22 @@ make_hello() {
   build demo/hello examples/hello/Dockerfile "$wanted" "$context"
 }
 
+make_voedger() {
+  local wanted context=$work/voedger
+  wanted=$({ echo "$arch"; modules; hash examples/voedger/images examples/voedger/vvm; } | digest)
+  [ "$(inputs demo/voedger)" = "$wanted" ] && return
+  program examples/voedger/vvm vvm
+  mkdir "$context"
+  cp "$work/vvm" "$context"
+  build demo/voedger examples/voedger/images/vvm.Dockerfile "$wanted" "$context"
+}
+
 images=examples/haf/images
 arch=$(docker version --format '{{.Server.Arch}}' 2>/dev/null) ||
   die "no engine answers; scripts/engine.sh brings one"
 
 make_hello
+make_voedger
 for app in examples/haf/apps/*/app.conf; do
   make_app "$(basename "$(dirname "$app")")"
 done
@@ -168,5 +189,6 @@ make_base
 # Side by side: each mostly waits for its packages.
 make_psql &
 psql=$!
+make_postgres
 make_haf
 wait "$psql"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Brings what the tests use besides Go and an engine: PostgreSQL's server, an
-# ssh server, a browser with the mermaid package, shellcheck. Where it cannot, it
-# says which tests will be skipped; those tests say so themselves.
+# ssh server, a browser with the packages mermaid and axe, shellcheck, xmllint, shells to complete
+# in, the real Docker Compose. Where it cannot, it says which tests will be skipped; those tests say
+# so themselves.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +17,11 @@ packages=()
 missing '/usr/lib/postgresql/*/bin/initdb' && packages+=(postgresql)
 missing chromium && packages+=(chromium)
 missing shellcheck && packages+=(shellcheck)
+missing xmllint && packages+=(libxml2-utils)
 missing /usr/sbin/sshd && packages+=(openssh-server)
+missing /usr/share/bash-completion/bash_completion && packages+=(bash-completion)
+missing fish && packages+=(fish)
+missing zsh && packages+=(zsh)
 
 if ((${#packages[@]})); then
   if command -v apt-get >/dev/null && ((EUID == 0)); then
@@ -34,13 +39,23 @@ if ((${#packages[@]})); then
   fi
 fi
 
-mermaid=.cache/mermaid
-if ! [[ -d $mermaid/node_modules/mermaid ]]; then
+# package FOLDER NAME VERSION WHAT: an npm package in a folder of its own in .cache.
+package() {
+  [[ -d .cache/$1/node_modules/$2 ]] && return
   if command -v npm >/dev/null; then
-    echo "test-tools: fetching mermaid, which draws the diagrams in a test"
-    npm install --silent --no-audit --no-fund --prefix "$mermaid" mermaid@11 >/tmp/stagehand-test-tools.log 2>&1 ||
-      { tail -n 5 /tmp/stagehand-test-tools.log >&2; echo "test-tools: no mermaid; its test is skipped" >&2; }
+    echo "test-tools: fetching $2, which $4 in a test"
+    npm install --silent --no-audit --no-fund --prefix ".cache/$1" "$2@$3" >/tmp/stagehand-test-tools.log 2>&1 ||
+      { tail -n 5 /tmp/stagehand-test-tools.log >&2; echo "test-tools: no $2; its test is skipped" >&2; }
   else
-    echo "test-tools: no npm; the test that draws diagrams is skipped" >&2
+    echo "test-tools: no npm; the test in which $2 $4 is skipped" >&2
   fi
+}
+package mermaid mermaid 11 "draws the diagrams"
+package axe axe-core 4 "looks for what hinders people on a page"
+
+compose=bench/bin/docker-compose
+if ! make --question "$compose" 2>/dev/null; then
+  echo "test-tools: building Docker Compose, to be compared with"
+  make --no-print-directory "$compose" >/tmp/stagehand-test-tools.log 2>&1 ||
+    { tail -n 5 /tmp/stagehand-test-tools.log >&2; echo "test-tools: no Docker Compose; tests that need it are skipped" >&2; }
 fi

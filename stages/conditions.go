@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"gopkg.in/yaml.v3"
 
 	"github.com/stagehand-dev/stagehand/compose/trees"
@@ -211,13 +212,13 @@ func (r *reader) checkReference(d *stage, u *Unit, key, kind string, n *yaml.Nod
 	}
 	if h := i.service.HealthCheck; kind == "healthy" && h != nil && h.Disable {
 		r.list.Add(pos, "leave the healthcheck on, or wait for tcp: or http:", "the healthcheck of service %s is disabled", i.template)
-	} else if kind == "healthy" && !hasHealthcheck(i) {
+	} else if kind == "healthy" && !hasHealthcheck(i.service) {
 		r.list.Add(pos, "give it a healthcheck: with a test: or wait for tcp: or http: (a healthcheck in the image is not known here)", "service %s has no healthcheck", i.template)
 	}
 }
 
 // hasHealthcheck tells whether the file gives the service a test.
-func hasHealthcheck(i *instance) bool {
-	h := i.service.HealthCheck
+func hasHealthcheck(s types.ServiceConfig) bool {
+	h := s.HealthCheck
 	return h != nil && !h.Disable && len(h.Test) > 0 && h.Test[0] != "NONE"
 }

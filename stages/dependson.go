@@ -37,6 +37,7 @@ func (r *reader) followDependsOn() (healthy map[string]problems.Pos) {
 		}
 		r.Stages = append(r.Stages, d)
 	}
+	r.expectHealth(helpers)
 	slices.SortFunc(r.Stages, func(a, b *declared.Stage) int {
 		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Name, b.Name))
 	})
@@ -59,6 +60,33 @@ func (r *reader) followDependsOn() (healthy map[string]problems.Pos) {
 		}
 	}
 	return healthy
+}
+
+// expectHealth adds a stage for each service that stays and has a healthcheck which no
+// other service waits for: the stack is up when all of its services are
+// healthy. What depends only on the service's start does not wait for it.
+func (r *reader) expectHealth(helpers map[string]bool) {
+	awaited, taken := map[string]bool{}, map[string]bool{}
+	for name, s := range r.plain.Services {
+		taken[name] = true
+		for dep, on := range s.DependsOn {
+			awaited[dep] = awaited[dep] || on.Condition == types.ServiceConditionHealthy
+		}
+	}
+	for _, name := range r.plain.ServiceNames() {
+		if helpers[name] || awaited[name] || !hasHealthcheck(r.plain.Services[name]) {
+			continue
+		}
+		pos := r.source.At("services", name, "healthcheck")
+		d := declared.New(r.Tree(pos.File), pos)
+		for d.Name = name + "-healthy"; taken[d.Name]; {
+			d.Name += "-healthy"
+		}
+		taken[d.Name] = true
+		d.Verb, d.Implicit = string(Await), true
+		d.Inline, d.Needs = healthyNode(name, made(name, pos)), []*yaml.Node{made(name, pos)}
+		r.Stages = append(r.Stages, d)
+	}
 }
 
 // made is a name that stands in the file's Compose part.
@@ -180,7 +208,7 @@ func (r *reader) checkPeerHealth(pos problems.Pos, i, p *instance) {
 		r.reportHelper(pos, i.template, p.template)
 		return
 	}
-	if !r.checkHealth(pos, i.template, p.template, p.service) || p.stage.Conditions["ready"] != nil || !hasHealthcheck(p) {
+	if !r.checkHealth(pos, i.template, p.template, p.service) || p.stage.Conditions["ready"] != nil || !hasHealthcheck(p.service) {
 		return
 	}
 	p.stage.await(p.name, p.node)

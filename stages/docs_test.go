@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stagehand-dev/stagehand/compose"
 	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/waiters/decode"
 )
@@ -66,7 +67,7 @@ func TestReferenceIsComplete(t *testing.T) {
 	for _, m := range heading.FindAllStringSubmatch(string(text), -1) {
 		described = append(described, m[1])
 	}
-	for _, key := range append(stages.StageKeys(), "apps", "stages", "on_failure") {
+	for _, key := range append(stages.StageKeys(), compose.OwnKeys()...) {
 		if !slices.Contains(described, key) && key != "stages" {
 			t.Errorf("%s has no section in %s", key, reference)
 		}

@@ -86,8 +86,14 @@ func dump(s *stages.Stack) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("stack %s on_failure %s network %s", s.Name, s.OnFailure, s.DefaultNetwork)
+	if s.Budget > 0 {
+		line("budget %s", s.Budget)
+	}
 	for _, a := range s.Apps {
 		line("app %s %v at %d:%d", a.Name, a.Fields, a.Pos.Line, a.Pos.Col)
+		if len(a.Descriptor) > 0 {
+			line("  never changes: %v", a.Descriptor)
+		}
 	}
 	for _, st := range s.Stages {
 		st := st

@@ -61,7 +61,7 @@ func (r *reader) lintDependency(i *instance, dep string, on types.ServiceDepende
 			}
 			continue
 		}
-		if on.Condition == types.ServiceConditionStarted && hasHealthcheck(p) {
+		if on.Condition == types.ServiceConditionStarted && hasHealthcheck(p.service) {
 			r.list.Warn(pos, "condition: service_healthy", "%s has a healthcheck, but %s does not wait for it: it begins as soon as the process of %[1]s is there", dep, i.template)
 		}
 	}
@@ -81,7 +81,7 @@ func (r *reader) awaitedHealthy(i *instance) bool {
 
 // lintHealthcheck looks at how soon a healthcheck can tell what others wait for.
 func (r *reader) lintHealthcheck(i *instance) {
-	if !hasHealthcheck(i) {
+	if !hasHealthcheck(i.service) {
 		return
 	}
 	set := func(d *types.Duration) bool { return d != nil && *d > 0 }
@@ -110,7 +110,7 @@ var oneShot = regexp.MustCompile(`(?i)(^|[-_.])(init|initdb|migrate|migrations?|
 // lintOneShot looks for a job that is taken for a service, as nobody waits for its end.
 func (r *reader) lintOneShot(i *instance) {
 	s := i.service
-	if i.stage.verb() != Start || !i.stage.Implicit || hasHealthcheck(i) || len(s.Ports)+len(s.Expose) > 0 ||
+	if i.stage.verb() != Start || !i.stage.Implicit || hasHealthcheck(i.service) || len(s.Ports)+len(s.Expose) > 0 ||
 		s.Restart == "always" || s.Restart == "unless-stopped" || !oneShot.MatchString(i.template) {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stagehand-dev/stagehand/compose"
 	"github.com/stagehand-dev/stagehand/compose/trees"
 	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/secrets"
 	"github.com/stagehand-dev/stagehand/stages/internal/declared"
 	"github.com/stagehand-dev/stagehand/stages/internal/nodes"
 )
@@ -29,17 +30,21 @@ func Load(ctx context.Context, o compose.Options) (*Stack, error) {
 
 // loaded is the reader that has read the files, and found no problem.
 func loaded(ctx context.Context, o compose.Options) (*reader, error) {
+	if o.Secrets == nil {
+		o.Secrets = &secrets.Masker{}
+	}
 	r := &reader{list: &problems.List{}, instances: map[string]*instance{}, containers: map[string]string{}}
 	r.source = compose.Open(o, r.list)
 	if r.source == nil {
 		return nil, cmpErr(ctx.Err(), r.list.Err())
 	}
 	r.File = declared.Read(r.source, r.list)
-	r.stack = &Stack{Name: r.source.Name, Dir: r.source.Dir, OnFailure: StackFailure(r.OnFailure), Services: map[string]Service{}}
+	r.stack = &Stack{Name: r.source.Name, Dir: r.source.Dir, OnFailure: StackFailure(r.OnFailure), Budget: r.Budget, Immutable: r.Immutable, Reserved: r.Reserved, Services: map[string]Service{}, Secrets: o.Secrets, source: r.source}
 	for _, f := range r.source.Files {
 		r.stack.Files = append(r.stack.Files, f.Path)
 	}
 	r.read(ctx)
+	r.stack.confide()
 	list := r.withoutEchoes()
 	if err := cmpErr(ctx.Err(), list.Err()); err != nil {
 		return nil, err
@@ -67,13 +72,14 @@ func (r *reader) withoutEchoes() *problems.List {
 	for _, p := range r.list.All() {
 		known[p.Pos] = known[p.Pos] || !p.Warning
 	}
-	written := strings.NewReplacer(HandedOpen, "${", HandedClose, "}")
+	marks := strings.NewReplacer(HandedOpen, "${", HandedClose, "}")
+	shown := func(text string) string { return r.stack.Secrets.Text(marks.Replace(text)) }
 	for _, p := range r.list.All() {
-		message := written.Replace(p.Message)
+		message := shown(p.Message)
 		if !p.Warning {
-			list.Add(p.Pos, written.Replace(p.Expected), "%s", message)
+			list.Add(p.Pos, shown(p.Expected), "%s", message)
 		} else if !known[p.Pos] {
-			list.Warn(p.Pos, written.Replace(p.Expected), "%s", message)
+			list.Warn(p.Pos, shown(p.Expected), "%s", message)
 		}
 	}
 	return list
@@ -148,6 +154,7 @@ func (r *reader) order() {
 
 func (r *reader) read(ctx context.Context) {
 	if r.Explicit {
+		r.placeUpgrade()
 		r.order()
 		r.findUses()
 		r.loadProjects(ctx)
@@ -229,9 +236,12 @@ func (r *reader) project(app declared.App) *compose.Project {
 
 // result is the stage as the stack has it.
 func (d *stage) result() Stage {
+	if d.Upgrade {
+		return Stage{Name: d.Name, Verb: Upgrade, Needs: d.After, OnFailure: StopRun, Keep: Keep(d.Keep), Pos: d.Pos}
+	}
 	return Stage{
 		Name: d.Name, Verb: d.verb(), Each: d.Each, Sequential: d.Sequential, MaxParallel: d.MaxParallel, Needs: d.After, PerApp: d.PerApp,
-		Exclusive: d.exclusive, Timeout: d.Timeout, Retries: Retries(d.Retries), OnFailure: OnFailure(d.OnFailure), Keep: Keep(d.Keep),
+		Exclusive: d.exclusive, Timeout: d.Timeout, Budget: d.Budget, Retries: Retries(d.Retries), OnFailure: OnFailure(d.OnFailure), Keep: Keep(d.Keep),
 		Finally: d.Finally, Implicit: d.Implicit, Units: d.units, Pos: d.Pos,
 	}
 }
@@ -244,6 +254,7 @@ func (r *reader) collect() {
 	for _, d := range r.stages {
 		r.stack.Stages = append(r.stack.Stages, d.result())
 	}
+	r.stack.Upgrades = r.upgrades()
 	for name, service := range r.stack.Services {
 		service.RestartWith = r.restartWith(r.instances[name])
 		r.stack.Services[name] = service
@@ -327,7 +338,7 @@ func (r *reader) section(section, key string) []placed {
 		for _, doc := range f.Docs {
 			_, all := trees.Get(doc, section)
 			if _, node := trees.Get(all, key); node != nil {
-				found = append(found, placed{nodes.New(f.Name, f.Text, r.list), node})
+				found = append(found, placed{r.Tree(f.Name), node})
 			}
 		}
 	}

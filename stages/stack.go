@@ -6,8 +6,11 @@ package stages
 import (
 	"time"
 
+	"github.com/stagehand-dev/stagehand/compose"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/secrets"
+	"github.com/stagehand-dev/stagehand/stages/internal/declared"
 	"github.com/stagehand-dev/stagehand/waiters"
 	"github.com/stagehand-dev/stagehand/waiters/conditions"
 )
@@ -20,11 +23,20 @@ type Stack struct {
 	Files []string
 	Dir   string
 	Apps  []App
+	// Immutable are the fields that never change once an app is deployed, each with what it may
+	// be; Reserved are names that no app may have.
+	Immutable map[string]Limits
+	Reserved  []string
+	// Upgrades say which version the file is for; nil where it has none.
+	Upgrades *Upgrades `json:",omitempty"`
 	// Stages in the file's order, as far as that is one in which a stage's needs
 	// stand before it; otherwise a stage stands behind the last of its needs. Finally stages come last.
 	Stages []Stage
 	// OnFailure is what happens to services when the run has failed.
 	OnFailure StackFailure
+	// Budget is how long the whole of its start-up should take; 0 where the file
+	// does not say. Nothing is stopped for it: see package budget.
+	Budget time.Duration
 	// Networks and Volumes that the stages' services use, by name on the engine.
 	Networks []containers.Network
 	Volumes  []containers.Volume
@@ -34,8 +46,12 @@ type Stack struct {
 	// Services by the name that the stack's network knows: the service's own, or
 	// APP-SERVICE of an app instance.
 	Services map[string]Service
+	// Secrets hides what the files say is secret; nil hides only what is known by its place.
+	Secrets *secrets.Masker `json:"-"`
 	// Warnings found while reading; the stack can be used all the same.
 	Warnings []problems.Problem
+
+	source *compose.Source // where its keys stand; nil for a stack that was not read
 }
 
 // Service is one container that the stack can make.
@@ -48,16 +64,21 @@ type Service struct {
 	// RestartWith are the services, as in Stack.Services, whose restart is one
 	// of this one too: its depends_on says restart: true of them.
 	RestartWith []string `json:",omitempty"`
-	// Image is what must be there to create it, also in Spec.
-	Build bool // the file has build: for it
-	// URLs that people may open, from the published ports, are the views' work.
 }
+
+// Limits are what a field that never changes may be.
+type Limits = declared.Limits
 
 // App is the unit of fan-out.
 type App struct {
 	Name   string
 	Fields map[string]string // as text, by the file's own key
 	Pos    problems.Pos
+	// Descriptor holds the fields that never change once the app is deployed, counts in their
+	// plain form; empty where the file has no immutable.
+	Descriptor map[string]string
+	// Places are where the fields' values stand.
+	Places map[string]problems.Pos
 }
 
 // Verb is what a stage does.
@@ -115,6 +136,18 @@ func (s *Stack) KeepHelpers() {
 	}
 }
 
+// StageOf is the stage that a service makes its container in; nil for none.
+func (s *Stack) StageOf(service string) *Stage {
+	for i := range s.Stages {
+		for _, u := range s.Stages[i].Units {
+			if u.Service != "" && u.Service == service {
+				return &s.Stages[i]
+			}
+		}
+	}
+	return nil
+}
+
 // Stage is a named phase of the stack.
 type Stage struct {
 	Name string
@@ -134,7 +167,9 @@ type Stage struct {
 	// Exclusive is a volume's name on the engine, one holder at a time; "" for none.
 	Exclusive string
 	// Timeout of each step's attempt; 0 for none.
-	Timeout   time.Duration
+	Timeout time.Duration
+	// Budget is how long the stage should take, as the stack's; 0 for none.
+	Budget    time.Duration `json:",omitempty"`
 	Retries   Retries
 	OnFailure OnFailure
 	Keep      Keep

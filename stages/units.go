@@ -184,7 +184,7 @@ func (r *reader) specify(i *instance) {
 			"the containers of %s and %s would both be named %s", other, i.name, spec.Name)
 	}
 	r.containers[spec.Name] = i.name
-	r.stack.Services[i.name] = Service{Name: i.name, Template: i.template, App: i.app.Name, Spec: spec, Build: i.service.Build != nil}
+	r.stack.Services[i.name] = Service{Name: i.name, Template: i.template, App: i.app.Name, Spec: spec}
 }
 
 func (r *reader) identity(i *instance) compose.Identity {
@@ -199,6 +199,15 @@ func (r *reader) identity(i *instance) compose.Identity {
 				}
 			}
 			return containers.Name(r.stack.Name, service, "1")
+		},
+		DependsOn: func(service string) []string {
+			var names []string
+			for _, p := range r.peers(i, service) {
+				if !p.stage.Helpers() {
+					names = append(names, p.name)
+				}
+			}
+			return names
 		},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/stagehand-dev/stagehand/events"
@@ -15,6 +16,7 @@ import (
 // Fan hands each event to the ledger and then to the views.
 type Fan struct {
 	// Keep is the ledger: an event that it does not take has failed, and no view sees it.
+	// What a step printed last passes it by: the step's end tells it again.
 	Keep events.Sink
 	// Show are the views. One that fails, a closed pipe say, gets nothing
 	// more, and the run goes on: nobody's work is stopped because nobody looks.
@@ -26,11 +28,27 @@ type Fan struct {
 
 // Emit returns the ledger's error only.
 func (f *Fan) Emit(ctx context.Context, e events.Event) error {
-	if err := f.Keep.Emit(ctx, e); err != nil {
-		return err
+	return f.EmitAll(ctx, []events.Event{e})
+}
+
+// EmitAll implements events.Batcher.
+func (f *Fan) EmitAll(ctx context.Context, all []events.Event) error {
+	keep := slices.DeleteFunc(slices.Clone(all), func(e events.Event) bool { return e.Kind == events.StepOutput })
+	if len(keep) > 0 {
+		if err := events.EmitAll(ctx, f.Keep, keep); err != nil {
+			return err
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for _, e := range all {
+		f.show(ctx, e)
+	}
+	return nil
+}
+
+// show hands the event to the views. f.mu is held.
+func (f *Fan) show(ctx context.Context, e events.Event) {
 	for i, view := range f.Show {
 		if f.broken[i] != nil {
 			continue
@@ -42,7 +60,6 @@ func (f *Fan) Emit(ctx context.Context, e events.Event) error {
 			f.broken[i] = fmt.Errorf("a view of the run ended early: %w", err)
 		}
 	}
-	return nil
 }
 
 // Err is why the first view that failed did, nil if none has.

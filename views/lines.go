@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/plan"
 	"github.com/stagehand-dev/stagehand/views/text"
 )
 
@@ -22,6 +23,8 @@ type Lines struct {
 	W io.Writer
 	// Steps are the IDs of the steps to come, so that columns are aligned from the first line on.
 	Steps []string
+	// After says, by step ID, what the step came after, for its failure.
+	After map[string]string
 	// Host is where published ports are reached; "" is localhost.
 	Host string
 	// Command is the command line that runs words on the same stack, for hints;
@@ -29,9 +32,13 @@ type Lines struct {
 	Command func(words ...string) string
 	// Left is what a down leaves or takes beside containers ("4 volumes kept"), for its summary.
 	Left string
+	// Brief leaves out what comes before the run's end: the summary is enough, or another view
+	// shows the rest.
+	Brief bool
 
 	mu       sync.Mutex
 	width    int
+	over     bool // the run's end has been told
 	quiet    bool // nothing is to be done: a line a service is enough
 	removed  map[string]bool
 	started  time.Time
@@ -49,7 +56,7 @@ type openStep struct {
 	said     time.Time // when its last line was written, by the machine's clock
 	cause    string    // why it was started
 	state    string    // what it is doing, for the heartbeat
-	progress estimate
+	progress text.Pace
 }
 
 // runsAlready is the plan's cause for taking over what runs.
@@ -76,7 +83,7 @@ func (l *Lines) Emit(_ context.Context, e events.Event) error {
 	}
 	switch e.Kind {
 	case events.RunStarted:
-		l.quiet = idle(e.Plan)
+		l.quiet = Idle(e.Plan)
 		what := counts(e.Plan)
 		switch {
 		case e.Verb == "down":
@@ -85,7 +92,11 @@ func (l *Lines) Emit(_ context.Context, e events.Event) error {
 			what = e.Cause
 		}
 		l.line(e.Time, e.Stack, "run", e.Run+": "+what)
+		for _, app := range e.Removed {
+			l.line(e.Time, app, "removed", "deployed, and in the stack file no more: "+l.command("apps", "remove", app)+" forgets it")
+		}
 	case events.RunEnded:
+		l.over = true
 		l.summary(e)
 	case events.RunInterrupted:
 		l.line(e.Time, e.Stack, "stopping", strings.TrimPrefix(e.Cause, "stopping "))
@@ -110,6 +121,9 @@ func (l *Lines) Emit(_ context.Context, e events.Event) error {
 	case events.LeaseLost:
 		l.line(e.Time, e.Stack, "lease", "lost")
 	case events.StepStopping: // what comes of it is told
+	case events.AppRemoved:
+		l.line(e.Time, e.App, "forgotten", text.Joined(": ", e.Cause, plan.Fields(e.Descriptor)))
+	case events.StepOutput: // a log is read where it is kept
 	case events.HelperDestroyed:
 		l.line(e.Time, subject(e), "removed", e.Container)
 	case events.ServiceStopped:
@@ -149,7 +163,7 @@ func (l *Lines) goesOn(e events.Event) {
 	now := time.Now()
 	switch e.Kind {
 	case events.StepStarted:
-		step.state, step.progress, step.cause = "running", estimate{}, e.Cause
+		step.state, step.progress, step.cause = "running", text.Pace{}, e.Cause
 		if e.Cause == runsAlready && e.Verb == "start" {
 			break // its end says that; what it waits for is said
 		}
@@ -170,7 +184,7 @@ func (l *Lines) goesOn(e events.Event) {
 		if e.Progress == nil {
 			return
 		}
-		step.state = text.Joined(", ", progress(*e.Progress), step.progress.add(*e.Progress, e.Time))
+		step.state = text.Joined(", ", text.Progress(*e.Progress), text.Left(step.progress.Add(*e.Progress, e.Time)))
 		finished := e.Progress.Total > 0 && e.Progress.Done >= e.Progress.Total
 		if now.Sub(step.said) < progressEvery && !finished {
 			return
@@ -267,6 +281,9 @@ func (l *Lines) beat(every time.Duration) {
 }
 
 func (l *Lines) line(at time.Time, subject, word, detail string) {
+	if l.Brief && !l.over {
+		return
+	}
 	l.width = max(l.width, utf8.RuneCountInString(subject))
 	pad := strings.Repeat(" ", l.width-utf8.RuneCountInString(subject))
 	l.print(strings.TrimRight(fmt.Sprintf("%8s  %s%s  %-9s  %s", text.Clock(at.Sub(l.started)), subject, pad, word, text.Clean(detail)), " "))
@@ -280,10 +297,10 @@ func (l *Lines) print(text string) {
 
 // output writes the last lines that a container printed, indented.
 func (l *Lines) output(logs []string, most int) {
-	if left := len(logs) - most; left > 0 {
-		logs = logs[left:]
+	if l.Brief && !l.over {
+		return
 	}
-	for _, line := range logs {
+	for _, line := range text.Tail(logs, most) {
 		l.print(strings.TrimRight("            | "+text.Clean(line), " "))
 	}
 }
@@ -345,44 +362,17 @@ func counts(plan map[string]int) string {
 		total += rest[action]
 		parts = append(parts, fmt.Sprintf("%d %s", rest[action], action))
 	}
-	if idle(plan) {
+	if Idle(plan) {
 		parts = append(parts, "nothing new to do")
 	}
 	return text.Joined(": ", text.Plural(total, "step"), strings.Join(parts, ", "))
 }
 
-// idle tells whether all that a plan has is there already.
-func idle(plan map[string]int) bool {
+// Idle tells whether all that a plan has is there already.
+func Idle(plan map[string]int) bool {
 	there := plan["adopt"] + plan["skip"]
 	for _, n := range plan {
 		there -= n
 	}
 	return len(plan) > 0 && there == 0
-}
-
-// estimate foresees the end from the first report on: the pace of the whole
-// stretch, which jumps less than the pace between two reports.
-type estimate struct {
-	from  float64
-	since time.Time
-}
-
-// worthSaying: less time than this is over before it is read.
-const worthSaying = 2 * time.Second
-
-// add takes a report and returns "about 3m05s left", or "" while that is not known.
-func (e *estimate) add(p events.Progress, at time.Time) string {
-	if e.since.IsZero() || p.Done < e.from { // the first, or it has begun again
-		e.from, e.since = p.Done, at
-		return ""
-	}
-	elapsed, done := at.Sub(e.since), p.Done-e.from
-	if p.Total <= 0 || done <= 0 || elapsed < time.Second || p.Done >= p.Total {
-		return ""
-	}
-	left := float64(elapsed) * (p.Total - p.Done) / done
-	if left < float64(worthSaying) || left > float64(1000*time.Hour) {
-		return ""
-	}
-	return "about " + text.Duration(time.Duration(left)) + " left"
 }

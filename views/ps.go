@@ -34,7 +34,7 @@ func PS(list []containers.Status, host string, all bool) []Row {
 			continue
 		}
 		row := Row{
-			Service: s.Labels[containers.LabelService], App: s.Labels[containers.LabelApp], Role: s.Labels[containers.LabelRole],
+			Service: s.Labels[containers.LabelService], App: s.Labels[containers.LabelApp], Role: containers.RoleOf(s.Labels),
 			Step: s.Labels[containers.LabelStep], State: s.State, Health: s.Health, Ports: s.Ports, Container: s.Name, Image: s.Image,
 		}
 		if s.Ended() {

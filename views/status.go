@@ -51,7 +51,7 @@ type StepStatus struct {
 	Detail   string           `json:"detail,omitempty"`
 	ExitCode *int             `json:"exit_code,omitempty"`
 	Progress *events.Progress `json:"progress,omitempty"`
-	pace     estimate
+	pace     text.Pace
 	left     string // "about 3m05s left", of the last progress
 	// Container is the step's; Now is its state on the engine, "gone" when
 	// there is none, empty for steps without a container.
@@ -113,6 +113,9 @@ func Status(stack string, run []events.Event, steps []*plan.Step, observed []con
 		default:
 			s.Now, s.Health = string(c.State), c.Health
 		}
+		if there && s.State == "pending" && containers.MadeByCompose(c.Labels) {
+			s.Detail = "made by docker compose"
+		}
 	}
 	return report
 }
@@ -123,12 +126,12 @@ func (s *StepStatus) apply(e events.Event) {
 	s.Container = cmp.Or(e.Container, s.Container)
 	s.Attempt = max(s.Attempt, e.Attempt)
 	if e.Progress != nil {
-		s.Progress, s.left = e.Progress, s.pace.add(*e.Progress, e.Time)
+		s.Progress, s.left = e.Progress, text.Left(s.pace.Add(*e.Progress, e.Time))
 	}
 	state, detail := s.State, s.Detail
 	switch e.Kind {
 	case events.StepStarted:
-		state, detail, s.Progress, s.pace = "running", e.Cause, nil, estimate{}
+		state, detail, s.Progress, s.pace = "running", e.Cause, nil, text.Pace{}
 		if e.Verb == "await" {
 			state = "waiting"
 		}
@@ -211,7 +214,7 @@ func (s StepStatus) row(r Report, now time.Time) []string {
 	detail := s.Detail
 	switch {
 	case (s.State == "running" || s.State == "waiting") && s.Progress != nil:
-		detail = text.Joined(", ", progress(*s.Progress), s.left)
+		detail = text.Joined(", ", text.Progress(*s.Progress), s.left)
 	case s.State == string(events.Done) && s.ExitCode != nil && *s.ExitCode == 0:
 		detail = "" // as everybody expects of what is done
 	case strings.HasPrefix(s.Now, "exited") && (s.State == string(events.Done) || s.State == string(events.Adopted)):

@@ -12,7 +12,9 @@ import (
 // summary closes the stream: what serves or, after a failure, which step,
 // how, its last lines, what was not reached because of it, what to do next.
 func (l *Lines) summary(e events.Event) {
-	l.print("")
+	if !l.Brief { // else nothing of ours stands above
+		l.print("")
+	}
 	if e.Verb == "down" {
 		l.downSummary(e)
 		return
@@ -33,7 +35,7 @@ func (l *Lines) summary(e events.Event) {
 		l.failure(f, blamed[f.Step])
 	}
 	if rest := blamed[""]; len(rest) > 0 {
-		l.print("\n  stopped or not reached: " + strings.Join(rest, ", "))
+		l.print("\n  stopped or not reached: " + l.listed(rest))
 	}
 	if len(l.serving) > 0 {
 		l.print("")
@@ -56,7 +58,7 @@ func (l *Lines) failure(f events.Event, missed []string) {
 	}
 	l.print(fmt.Sprintf("\n  %s %s: %s", f.Step, word, text.Clean(text.How(f))))
 	var where []string
-	for _, pair := range [][2]string{{"app", f.App}, {"service", f.Service}, {"container", f.Container}, {"", attempt(f)}} {
+	for _, pair := range [][2]string{{"app", f.App}, {"service", f.Service}, {"container", f.Container}, {"", attempt(f)}, {"after", l.After[f.Step]}} {
 		if pair[1] != "" {
 			where = append(where, strings.TrimLeft(pair[0]+" "+pair[1], " "))
 		}
@@ -69,8 +71,31 @@ func (l *Lines) failure(f events.Event, missed []string) {
 		l.output(f.Logs, summaryLines)
 	}
 	if len(missed) > 0 {
-		l.print("    stopped or not reached because of it: " + strings.Join(missed, ", "))
+		l.print("    stopped or not reached because of it: " + l.listed(missed))
 	}
+}
+
+// listedSteps are so many that their names can still be read; of more the stages are named.
+const listedSteps = 12
+
+// listed names the missed steps, or counts those of each stage.
+func (l *Lines) listed(ids []string) string {
+	if len(ids) <= listedSteps {
+		return strings.Join(ids, ", ")
+	}
+	counts, order := map[string]int{}, []string{}
+	for _, m := range l.missed {
+		if !slices.Contains(ids, m.Step) {
+			continue
+		}
+		if counts[m.Stage]++; counts[m.Stage] == 1 {
+			order = append(order, m.Stage)
+		}
+	}
+	for i, stage := range order {
+		order[i] = fmt.Sprintf("%s of %s", text.Plural(counts[stage], "step"), stage)
+	}
+	return strings.Join(order, ", ")
 }
 
 // blame sorts the steps that were missed by the failed step that is at fault, directly or
@@ -113,7 +138,8 @@ func (l *Lines) next(e events.Event) {
 	rows := [][]string{}
 	for _, f := range l.failures {
 		if f.Container != "" && !f.Conflict {
-			rows = append(rows, []string{l.command("logs", f.Step), "its output, as far as it is kept"})
+			rows = append(rows, []string{l.command("logs", "--run", f.Run, f.Step), "its output, as far as it is kept"},
+				[]string{l.command("debug", f.Step), "a shell where it ran"})
 			break
 		}
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
-	"pgregory.net/rapid"
 
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
@@ -93,7 +92,7 @@ func failedRun() []events.Event {
 
 func TestLines(t *testing.T) {
 	var out bytes.Buffer
-	l := &Lines{W: &out, Steps: []string{"setup/a", "indexes"}}
+	l := &Lines{W: &out, Steps: []string{"setup/a", "indexes"}, After: map[string]string{"setup/a": "haf, indexes"}}
 	synctest.Test(t, func(t *testing.T) {
 		for _, e := range failedRun() {
 			time.Sleep(2 * time.Second) // so that no progress is held back
@@ -132,7 +131,7 @@ func TestLines(t *testing.T) {
 haf: failed after 1h01m: 2 steps failed, 3 stopped or not reached
 
   setup/a failed: exit 127: command not found
-    app a, service a-svc, container haf-a-1, attempt 2
+    app a, service a-svc, container haf-a-1, attempt 2, after haf, indexes
     its last lines:
 `
 	for i := 11; i < 30; i++ {
@@ -147,10 +146,11 @@ haf: failed after 1h01m: 2 steps failed, 3 stopped or not reached
   serve  http://localhost:8081 127.0.0.1:53->53/udp
 
   Services that run stay as they are. Next:
-    stagehand logs setup/a  its output, as far as it is kept
-    stagehand status        where every step stands
-    stagehand up            goes on where this run ended
-    stagehand down          takes the stack down
+    stagehand logs --run r1 setup/a  its output, as far as it is kept
+    stagehand debug setup/a          a shell where it ran
+    stagehand status                 where every step stands
+    stagehand up                     goes on where this run ended
+    stagehand down                   takes the stack down
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
@@ -212,34 +212,8 @@ func TestWords(t *testing.T) {
 			t.Errorf("url(%s) = %s, want %s", address, got, want)
 		}
 	}
-	if got := progress(events.Progress{Text: "image: pulling"}); got != "image: pulling" {
+	if got := text.Progress(events.Progress{Text: "image: pulling"}); got != "image: pulling" {
 		t.Error(got)
-	}
-}
-
-// The estimate of a steady pace is right, whatever the pace.
-func TestEstimate(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		perSecond := rapid.Float64Range(0.1, 1000).Draw(t, "pace")
-		seconds := rapid.IntRange(10, 100000).Draw(t, "seconds")
-		at := rapid.IntRange(1, seconds-1).Draw(t, "at")
-		var e estimate
-		total := perSecond * float64(seconds)
-		e.add(events.Progress{Done: 0, Total: total}, t0)
-		got := e.add(events.Progress{Done: perSecond * float64(at), Total: total}, t0.Add(time.Duration(at)*time.Second))
-		left := time.Duration(seconds-at) * time.Second
-		if left < 3*time.Second && got == "" {
-			return // it is over before it is read
-		}
-		if got != "about "+text.Duration(left)+" left" && got != "about "+text.Duration(left-time.Millisecond)+" left" && got != "about "+text.Duration(left+time.Millisecond)+" left" {
-			t.Errorf("%q, want %v", got, left)
-		}
-	})
-	var e estimate
-	for i, p := range []events.Progress{{Done: 5}, {Done: 6}, {Done: 1, Total: 10}, {Done: 1, Total: 10}, {Done: 10, Total: 10}, {Done: 11, Total: 10}} {
-		if got := e.add(p, t0.Add(time.Duration(i)*time.Minute)); got != "" {
-			t.Errorf("report %d: %q where nothing can be known", i, got)
-		}
 	}
 }
 

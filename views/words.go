@@ -1,41 +1,10 @@
 package views
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
-
-	"github.com/stagehand-dev/stagehand/events"
 )
-
-// progress is "41.2/98.0 Mblocks, 42%: text".
-func progress(p events.Progress) string {
-	if p.Done == 0 && p.Total == 0 && p.Unit == "" {
-		return p.Text
-	}
-	var parts []string
-	amount := number(p.Done)
-	if p.Total > 0 {
-		amount = fmt.Sprintf("%s/%s", amount, number(p.Total))
-	}
-	if p.Unit != "" {
-		amount += " " + p.Unit
-	}
-	parts = append(parts, amount)
-	if p.Total > 0 {
-		parts = append(parts, fmt.Sprintf("%d%%", int(100*p.Done/p.Total)))
-	}
-	text := strings.Join(parts, ", ")
-	if p.Text != "" {
-		text += ": " + p.Text
-	}
-	return text
-}
-
-func number(x float64) string {
-	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", x), "0"), ".")
-}
 
 // url turns an address of an event, HOST:PORT->PORT/PROTOCOL, into what a browser takes,
 // with host in place of an address that stands for all.

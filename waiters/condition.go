@@ -31,6 +31,21 @@ type Limiter interface {
 	Limit() time.Duration
 }
 
+// Reporter is a Condition that holds where the engine itself reports so, of a
+// container that has been running for a while.
+type Reporter interface {
+	// Reported tells whether the status of the service's container says that it holds.
+	Reported(service string, s containers.Status) bool
+}
+
+// Reported tells whether a status alone says that c holds; for most conditions
+// none does.
+func Reported(c Condition, service string, s containers.Status) bool {
+	t := asTimed(c)
+	r, ok := t.Condition.(Reporter)
+	return ok && t.Pace.StableFor == 0 && r.Reported(service, s)
+}
+
 // Beginner is a Condition that remembers something during one wait.
 type Beginner interface {
 	// Begin gives a copy with an empty memory, which one wait alone looks at,

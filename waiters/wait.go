@@ -10,11 +10,15 @@ import (
 )
 
 const (
-	// firstPause is the time between the first two looks. Each later pause is
-	// half as long again, up to longestPause: what is nearly there is
-	// noticed at once, what takes minutes costs four looks a second.
+	// firstPause is the time between the first two looks. Each later pause is half
+	// as long again, up to what the wait can bear: a lagShare of the time that it
+	// has taken already, or lookShare times what a look costs, whichever is
+	// more. So what is nearly there is noticed at once, what takes minutes costs
+	// four looks a second, and an engine that is busy is not asked the more.
 	firstPause   = 10 * time.Millisecond
 	longestPause = 250 * time.Millisecond
+	lagShare     = 200
+	lookShare    = 8
 	// lookLimit bounds one look of a condition that names no limit of its own.
 	lookLimit = 10 * time.Second
 	// patience is how long an engine that does not answer is asked again.
@@ -40,8 +44,9 @@ func (t *TimedOut) Error() string {
 	return text
 }
 
-// Wait looks at c until it holds. It looks at once, then after 10 ms, backing
-// off to 250 ms, or at the Pace of a Timed. report, if not nil, is told every
+// Wait looks at c until it holds. It looks at once, then every 10 ms, backing off to
+// 250 ms where that adds little to the wait or where looks are expensive, or at
+// the Pace of a Timed. report, if not nil, is told every
 // observation that differs from the one before, in order.
 //
 // Wait returns nil when c holds (and has held for Pace.StableFor), a *Dead when it never
@@ -50,7 +55,7 @@ func (t *TimedOut) Error() string {
 // is asked again for 30 s before it is returned.
 func Wait(ctx context.Context, w World, c Condition, report func(Observation)) error {
 	timed := asTimed(c)
-	l := loop{name: c.String(), report: report, part: part{Condition: begin(timed.Condition), pace: timed.Pace}}
+	l := loop{name: c.String(), began: time.Now(), report: report, part: part{Condition: begin(timed.Condition), pace: timed.Pace}}
 	inner, cancel := context.WithCancel(ctx)
 	if timed.Pace.Timeout > 0 {
 		inner, cancel = context.WithTimeout(ctx, timed.Pace.Timeout)
@@ -97,7 +102,9 @@ type loop struct {
 	name   string
 	report func(Observation)
 	part   part
+	began  time.Time
 	pause  time.Duration
+	cost   time.Duration // of the last look
 	// told is whether last was ever reported.
 	told bool
 	last Observation
@@ -108,7 +115,9 @@ type loop struct {
 
 // look looks once. err ends the wait.
 func (l *loop) look(ctx context.Context, w World) (done bool, err error) {
+	looked := time.Now()
 	o, err := l.part.look(ctx, w)
+	l.cost = time.Since(looked)
 	switch {
 	case err == nil:
 		l.silent, l.silentErr = time.Time{}, nil
@@ -158,7 +167,8 @@ func (l *loop) sleep(ctx context.Context) {
 	case l.pause == 0:
 		l.pause = firstPause
 	default:
-		l.pause = min(l.pause*3/2, longestPause)
+		bearable := max(time.Since(l.began)/lagShare, l.cost*lookShare, firstPause)
+		l.pause = min(l.pause*3/2, bearable, longestPause)
 	}
 	pause := l.pause
 	if left := l.part.unstable(); left > 0 {

@@ -49,18 +49,24 @@ func TestPace(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		pace  waiters.Pace
+		cost  time.Duration // of one look
 		holds time.Duration
 		looks []time.Duration // rounded down to milliseconds
 	}{
-		{"at once", waiters.Pace{}, 0, ms(0)},
-		{"backing off by half", waiters.Pace{}, 100 * time.Millisecond, ms(0, 10, 25, 47, 81, 131)},
-		{"up to 250 ms", waiters.Pace{}, 1400 * time.Millisecond, ms(0, 10, 25, 47, 81, 131, 207, 321, 492, 742, 992, 1242, 1492)},
-		{"every", waiters.Pace{Every: time.Second}, 2500 * time.Millisecond, ms(0, 1000, 2000, 3000)},
-		{"stable", waiters.Pace{Every: time.Second, StableFor: 1500 * time.Millisecond}, time.Second, ms(0, 1000, 2000, 2500)},
+		{"at once", waiters.Pace{}, 0, 0, ms(0)},
+		{"every 10 ms where a look costs nothing", waiters.Pace{}, 0, 45 * time.Millisecond, ms(0, 10, 20, 30, 40, 50)},
+		{"backing off by half", waiters.Pace{}, time.Second / 100, 200 * time.Millisecond, ms(0, 20, 45, 77, 121, 181, 267)},
+		{"up to 250 ms", waiters.Pace{}, time.Second, 4 * time.Second, ms(0, 1010, 2025, 3047, 4081)},
+		{"every", waiters.Pace{Every: time.Second}, 0, 2500 * time.Millisecond, ms(0, 1000, 2000, 3000)},
+		{"stable", waiters.Pace{Every: time.Second, StableFor: 1500 * time.Millisecond}, 0, time.Second, ms(0, 1000, 2000, 2500)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &script{do: from(c.holds)}
+				holds := from(c.holds)
+				s := &script{do: func(ctx context.Context, since time.Duration) (waiters.Observation, error) {
+					time.Sleep(c.cost)
+					return holds(ctx, since)
+				}}
 				if err := waiters.Wait(t.Context(), waiters.World{}, waiters.Timed{Condition: s, Pace: c.pace}, nil); err != nil {
 					t.Fatal(err)
 				}
@@ -71,6 +77,22 @@ func TestPace(t *testing.T) {
 					t.Errorf("looked at %v, want %v", s.looks, c.looks)
 				}
 			})
+		})
+	}
+}
+
+// However long a wait has taken, what it waits for is noticed within a
+// two-hundredth of that and one look.
+func TestLagIsSmallBesideTheWait(t *testing.T) {
+	for _, holds := range []time.Duration{time.Second, 10 * time.Second, 40 * time.Second, 10 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			if err := waiters.Wait(t.Context(), waiters.World{}, &script{do: from(holds)}, nil); err != nil {
+				t.Fatal(err)
+			}
+			if lag := time.Since(begin) - holds; lag > max(10*time.Millisecond, holds/199) || lag > 250*time.Millisecond {
+				t.Errorf("true after %s, noticed %s later", holds, lag)
+			}
 		})
 	}
 }

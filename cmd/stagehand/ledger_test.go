@@ -158,7 +158,7 @@ const slow = `
 name: la-slow
 services:
   first: {image: "stagehand-actor:test", command: [append, /data/log, first], volumes: ["data:/data"]}
-  slow: {image: "stagehand-actor:test", command: [sleep, 400ms, then, append, /data/log, slow], volumes: ["data:/data"]}
+  slow: {image: "stagehand-actor:test", command: [sleep, 2s, then, append, /data/log, slow], volumes: ["data:/data"]}
   after: {image: "stagehand-actor:test", command: [append, /data/log, after], volumes: ["data:/data"]}
   api: {image: "stagehand-actor:test", command: [forever], volumes: ["data:/data"]}
 volumes: {data: {}}
@@ -195,7 +195,7 @@ func TestPostgresEndsInTheMiddleOfARun(t *testing.T) {
 	}
 	defer l.Close()
 	for began := time.Now(); !started(t, l, "slow"); time.Sleep(5 * time.Millisecond) {
-		if time.Since(began) > time.Minute {
+		if time.Since(began) > patience {
 			group.Wait()
 			t.Fatalf("the run does not get there:\n%s", told)
 		}

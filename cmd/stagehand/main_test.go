@@ -108,8 +108,12 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
-			if name == "docker" {
+			switch name {
+			case "docker":
 				return os.Getenv("STAGEHAND_NO_ENGINE") != "1", nil
+			case "bash-completion":
+				_, err := os.Stat("/usr/share/bash-completion/bash_completion")
+				return err == nil, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
@@ -160,7 +164,7 @@ func (shared) Close() error { return nil }
 
 func (w *world) command(ts *testscript.TestScript, signals <-chan os.Signal, stdout, stderr io.Writer) cli.Command {
 	var environ []string
-	for _, name := range []string{"STAGEHAND_ENGINE", "STAGEHAND_LEDGER", "STAGEHAND_RETAIN", "HOME", "COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME"} {
+	for _, name := range []string{"STAGEHAND_ENGINE", "STAGEHAND_LEDGER", "STAGEHAND_RETAIN", "HOME", "IMAGE", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE", "GITLAB_CI", "COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "COMPOSE_ENV_FILES", "COMPOSE_DISABLE_ENV_FILE"} {
 		if value := ts.Getenv(name); value != "" {
 			environ = append(environ, name+"="+value)
 		}
@@ -173,15 +177,19 @@ func (w *world) command(ts *testscript.TestScript, signals <-chan os.Signal, std
 			}
 			return engines.Open(ctx, endpoint)
 		},
-		// The memory engine is in no other process.
-		Watch: func(ctx context.Context, r reaper.Request) (*reaper.Guard, error) {
-			return reaper.InProcess(ctx, r, func(in io.Reader, out io.Writer) error {
-				_, err := reaper.Watch(context.WithoutCancel(ctx), in, out, reaper.Hands{
-					Open: func(context.Context, reaper.Request) (containers.Engine, error) { return shared{w.engine}, nil },
-				})
-				return err
+		Watch: watched(w.engine),
+	}
+}
+
+// watched has ephemeral runs on the memory engine watched in this process: it is in no other.
+func watched(engine *memory.Engine) func(context.Context, reaper.Request) (*reaper.Guard, error) {
+	return func(ctx context.Context, r reaper.Request) (*reaper.Guard, error) {
+		return reaper.InProcess(ctx, r, func(in io.Reader, out io.Writer) error {
+			_, err := reaper.Watch(context.WithoutCancel(ctx), in, out, reaper.Hands{
+				Open: func(context.Context, reaper.Request) (containers.Engine, error) { return shared{engine}, nil },
 			})
-		},
+			return err
+		})
 	}
 }
 
@@ -267,7 +275,7 @@ func foreign(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // patience bounds reached: a busy machine is not a defect.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 func reached(ts *testscript.TestScript, _ bool, args []string) {
 	var all []events.Event

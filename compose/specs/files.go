@@ -50,7 +50,7 @@ func (v *conversion) file(section string, i int, ref types.FileReferenceConfig, 
 	if !path.IsAbs(target) {
 		target = path.Join(dir, target)
 	}
-	file := containers.File{Path: path.Clean(target), Content: content, Mode: mode}
+	file := containers.File{Path: path.Clean(target), Content: content, Mode: mode, Secret: section == "secrets"}
 	if ref.Mode != nil {
 		file.Mode = uint32(*ref.Mode) & 0o7777
 	}

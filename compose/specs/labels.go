@@ -1,17 +1,17 @@
 package specs
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
+	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/types"
-
 	"github.com/stagehand-dev/stagehand/containers"
 )
+
+// composeVersion is the release of Docker Compose whose rules the labels follow.
+const composeVersion = "2.40.3"
 
 // labels sets the file's labels, Compose's, by which its own commands find
 // the container, and ours.
@@ -24,7 +24,12 @@ func (v *conversion) labels() {
 	labels[containers.LabelOneoff] = "False"
 	labels[containers.LabelConfigFiles] = strings.Join(v.Files, ",")
 	labels[containers.LabelWorkingDir] = v.Dir
-	labels[containers.LabelConfigHash] = configHash(v.service)
+	if len(v.EnvFiles) > 0 {
+		labels[containers.LabelEnvFiles] = strings.Join(v.EnvFiles, ",")
+	}
+	labels[containers.LabelVersion] = composeVersion
+	labels[containers.LabelDependsOn] = v.dependsOn()
+	labels[containers.LabelConfigHash] = serviceHash(v.service)
 	labels[containers.LabelStack] = v.id.Stack
 	if v.id.App != "" {
 		labels[containers.LabelApp] = v.id.App
@@ -33,19 +38,22 @@ func (v *conversion) labels() {
 	v.spec.Labels = labels
 }
 
-// configHash is Compose's: the service without what does not concern its
-// container. Source: docker/compose pkg/compose/hash.go, ServiceHash.
-func configHash(s types.ServiceConfig) string {
-	s.Build, s.PullPolicy, s.Scale, s.DependsOn, s.Profiles = nil, "", nil, nil, nil
-	if s.Deploy != nil {
-		deploy := *s.Deploy
-		deploy.Replicas = nil
-		s.Deploy = &deploy
+// dependsOn is NAME:CONDITION:RESTART of each service that this one depends
+// on, with commas between. Compose reads it where it has no file at hand, and
+// refuses to work on a stack in which one of them has no container: helpers,
+// which are gone when they have ended, do not stand in it.
+func (v *conversion) dependsOn() string {
+	var all []string
+	for _, dep := range sortedKeys(v.service.DependsOn) {
+		names := []string{dep}
+		if v.id.DependsOn != nil {
+			names = v.id.DependsOn(dep)
+		}
+		on := v.service.DependsOn[dep]
+		for _, name := range names {
+			all = append(all, fmt.Sprintf("%s:%s:%t", name, on.Condition, on.Restart))
+		}
 	}
-	text, err := json.Marshal(s)
-	if err != nil {
-		return ""
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
+	slices.Sort(all)
+	return strings.Join(all, ",")
 }

@@ -24,7 +24,7 @@ func (v *conversion) networks() {
 			v.list.Add(v.at("networks", key), "", "there is no network %q", key)
 			continue
 		}
-		a := v.attachment(key, n.Name, s.Networks[key])
+		a := v.attachment(n.Name, s.Networks[key])
 		if i == 0 && a.MAC == "" {
 			a.MAC = s.MacAddress
 		}
@@ -32,7 +32,7 @@ func (v *conversion) networks() {
 	}
 }
 
-func (v *conversion) attachment(key, name string, config *types.ServiceNetworkConfig) containers.Attachment {
+func (v *conversion) attachment(name string, config *types.ServiceNetworkConfig) containers.Attachment {
 	a := containers.Attachment{Network: name}
 	add := func(alias string) {
 		if alias != "" && !slices.Contains(a.Aliases, alias) {
@@ -54,25 +54,40 @@ func (v *conversion) attachment(key, name string, config *types.ServiceNetworkCo
 		add(alias)
 	}
 	a.IPv4, a.IPv6, a.MAC, a.Options = config.Ipv4Address, config.Ipv6Address, config.MacAddress, clone(config.DriverOpts)
-	if config.GatewayPriority != 0 {
-		v.unknown("networks", key, "gw_priority")
-	}
-	if config.InterfaceName != "" {
-		v.unknown("networks", key, "interface_name")
-	}
-	if len(config.LinkLocalIPs) > 0 {
-		v.unknown("networks", key, "link_local_ips")
-	}
+	a.LinkLocal, a.GatewayPriority, a.Interface = config.LinkLocalIPs, config.GatewayPriority, config.InterfaceName
 	return a
 }
 
-// networkMode: "bridge" and "default" are the engine's default network, which
-// a Spec says by naming none.
+// links sets the further names of other services' containers, as Compose
+// does. Source: docker/compose pkg/compose/convergence.go, getLinks.
+func (v *conversion) links() {
+	number := strconv.Itoa(v.id.number())
+	for _, link := range v.service.Links {
+		service, alias, named := strings.Cut(link, ":")
+		if !named {
+			alias = service
+		}
+		container := v.peer(service)
+		for _, name := range []string{alias, service + "-" + number, v.id.Stack + "-" + service + "-" + number} {
+			v.spec.Links = append(v.spec.Links, container+":"+name)
+		}
+	}
+	for _, link := range v.service.ExternalLinks {
+		container, alias, named := strings.Cut(link, ":")
+		if !named {
+			alias = container
+		}
+		v.spec.Links = append(v.spec.Links, container+":"+alias)
+	}
+}
+
+// networkMode: "default" is the engine's default network, which a Spec says
+// by naming none.
 func (v *conversion) networkMode(mode string) {
 	switch {
-	case mode == "none" || mode == "host":
+	case mode == "none" || mode == "host" || mode == "bridge":
 		v.spec.NetworkMode = mode
-	case mode == "bridge" || mode == "default":
+	case mode == "default":
 	case strings.HasPrefix(mode, types.ServicePrefix):
 		v.spec.NetworkMode = types.ContainerPrefix + v.peer(strings.TrimPrefix(mode, types.ServicePrefix))
 	case strings.HasPrefix(mode, types.ContainerPrefix):
@@ -85,7 +100,7 @@ func (v *conversion) networkMode(mode string) {
 // ports sets what is published and exposed.
 func (v *conversion) ports() {
 	s := v.service
-	if v.spec.NetworkMode != "" && len(s.Ports) > 0 {
+	if mode := v.spec.NetworkMode; mode != "" && mode != "bridge" && len(s.Ports) > 0 {
 		v.list.Warn(v.at("ports"), "", "ports are not published with network_mode %s", s.NetworkMode)
 	} else {
 		for i, p := range s.Ports {

@@ -21,8 +21,9 @@ func (c *Converter) Network(key string) containers.Network {
 	}
 	network := containers.Network{
 		Name: n.Name, Driver: n.Driver, Options: clone(n.DriverOpts), Internal: n.Internal, Attachable: n.Attachable,
-		EnableIPv6: n.EnableIPv6 != nil && *n.EnableIPv6,
-		Labels:     c.objectLabels(n.Labels, containers.LabelNetwork, key),
+		EnableIPv6: n.EnableIPv6 != nil && *n.EnableIPv6, NoIPv4: n.EnableIPv4 != nil && !*n.EnableIPv4,
+		IPAMDriver: n.Ipam.Driver, IPAMOptions: clone(n.Ipam.Options),
+		Labels: c.objectLabels(n.Labels, containers.LabelNetwork, key, networkHash(n)),
 	}
 	for _, pool := range n.Ipam.Config {
 		if pool != nil {
@@ -45,16 +46,18 @@ func (c *Converter) Volume(key string) containers.Volume {
 	}
 	return containers.Volume{
 		Name: v.Name, Driver: v.Driver, Options: clone(v.DriverOpts),
-		Labels: c.objectLabels(v.Labels, containers.LabelVolume, key),
+		Labels: c.objectLabels(v.Labels, containers.LabelVolume, key, volumeHash(v)),
 	}
 }
 
 // objectLabels are the file's, Compose's and ours; the latter win.
-func (c *Converter) objectLabels(own types.Labels, kind, key string) map[string]string {
+func (c *Converter) objectLabels(own types.Labels, kind, key, hash string) map[string]string {
 	labels := map[string]string{}
 	maps.Copy(labels, own)
 	labels[containers.LabelProject] = c.Project.Name
 	labels[containers.LabelStack] = c.Project.Name
+	labels[containers.LabelVersion] = composeVersion
+	labels[containers.LabelConfigHash] = hash
 	labels[kind] = key
 	return labels
 }

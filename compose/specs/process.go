@@ -23,16 +23,32 @@ func (v *conversion) process() {
 	spec.StopSignal = s.StopSignal
 	spec.StopGrace = duration(s.StopGracePeriod)
 	spec.Restart = v.restart()
+	spec.PostStart, spec.PreStop = hooks(s.PostStart), hooks(s.PreStop)
+	if len(s.PreStart) > 0 {
+		v.list.Add(v.at("pre_start"), "make it a service of its own, and depends_on it with condition: service_completed_successfully", "pre_start is not carried over")
+	}
+}
+
+func hooks(list []types.ServiceHook) []containers.Hook {
+	var out []containers.Hook
+	for _, h := range list {
+		out = append(out, containers.Hook{
+			Command: []string(h.Command), User: h.User, Privileged: h.Privileged, WorkingDir: h.WorkingDir, Env: environment(h.Environment),
+		})
+	}
+	return out
 }
 
 // environment is KEY=VALUE, sorted by key. A key without a value, in the file
-// and in the environment that it was read in, is left out.
+// and in the environment that it was read in, stands alone: the engine then takes
+// the image's variable away.
 func environment(m types.MappingWithEquals) []string {
 	var env []string
 	for _, key := range sortedKeys(m) {
 		if value := m[key]; value != nil {
-			env = append(env, key+"="+*value)
+			key += "=" + *value
 		}
+		env = append(env, key)
 	}
 	return env
 }
@@ -46,10 +62,10 @@ func duration(d *types.Duration) time.Duration {
 
 var restartPolicies = []string{"no", "always", "on-failure", "unless-stopped"}
 
-// restart prefers the short key, as Compose does.
+// restart prefers deploy.restart_policy, as Compose does.
 func (v *conversion) restart() containers.Restart {
 	s := v.service
-	if s.Restart != "" {
+	if s.Restart != "" && (s.Deploy == nil || s.Deploy.RestartPolicy == nil) {
 		policy, count, counted := strings.Cut(s.Restart, ":")
 		if !slices.Contains(restartPolicies, policy) {
 			v.list.Add(v.at("restart"), "expected one of: "+strings.Join(restartPolicies, ", ")+", on-failure:COUNT", "restart cannot be %q", s.Restart)
@@ -83,7 +99,11 @@ func (v *conversion) restart() containers.Restart {
 		return containers.Restart{Policy: "on-failure"}
 	case "unless-stopped":
 		return containers.Restart{Policy: "unless-stopped"}
-	case "", "any", "always": // any is the default of the Compose specification
+	case "":
+		// The Compose specification's default is any; Docker Compose asks for none.
+		v.list.Warn(v.at(where...), "say condition: any, or none", "a restart_policy without a condition restarts nothing, as with Docker Compose")
+		return containers.Restart{}
+	case "any", "always":
 		if p.MaxAttempts != nil {
 			v.list.Warn(v.at(append(where, "max_attempts")...), "use condition: on-failure", "max_attempts counts only with condition: on-failure")
 		}

@@ -16,7 +16,8 @@ func (v *conversion) resources() {
 		NanoCPUs: nano(s.CPUS), CPUShares: s.CPUShares, CPUSet: s.CPUSet, CPUPeriod: s.CPUPeriod, CPUQuota: s.CPUQuota,
 		Memory: int64(s.MemLimit), MemoryReservation: int64(s.MemReservation), MemorySwap: int64(s.MemSwapLimit),
 		PidsLimit: s.PidsLimit, ShmSize: int64(s.ShmSize), OomKillDisable: s.OomKillDisable, OomScoreAdj: int(s.OomScoreAdj),
-		CgroupParent: s.CgroupParent,
+		CgroupParent: s.CgroupParent, CPURealtimePeriod: s.CPURTPeriod, CPURealtimeRuntime: s.CPURTRuntime,
+		CPUCount: s.CPUCount, CPUPercent: int64(s.CPUPercent * 100),
 	}
 	if s.MemSwappiness != 0 {
 		swappiness := int64(s.MemSwappiness)
@@ -24,25 +25,36 @@ func (v *conversion) resources() {
 	}
 	if b := s.BlkioConfig; b != nil {
 		r.BlkioWeight = b.Weight
-		for _, part := range []struct {
-			key   string
-			count int
-		}{
-			{"weight_device", len(b.WeightDevice)}, {"device_read_bps", len(b.DeviceReadBps)}, {"device_read_iops", len(b.DeviceReadIOps)},
-			{"device_write_bps", len(b.DeviceWriteBps)}, {"device_write_iops", len(b.DeviceWriteIOps)},
-		} {
-			if part.count > 0 {
-				v.unknown("blkio_config", part.key)
-			}
+		for _, d := range b.WeightDevice {
+			r.BlkioWeightDevice = append(r.BlkioWeightDevice, containers.DeviceRate{Path: d.Path, Rate: uint64(d.Weight)})
 		}
-	}
-	for _, g := range s.Gpus {
-		r.GPUs = append(r.GPUs, gpu(g, "gpu"))
+		r.BlkioReadBps, r.BlkioWriteBps = rates(b.DeviceReadBps), rates(b.DeviceWriteBps)
+		r.BlkioReadIOps, r.BlkioWriteIOps = rates(b.DeviceReadIOps), rates(b.DeviceWriteIOps)
 	}
 	if s.Deploy != nil {
 		v.deployed(&r, s.Deploy.Resources)
 	}
+	var named containers.GPU
+	for _, d := range s.Devices {
+		if isCDI(d.Source) {
+			named.Driver, named.IDs = "cdi", append(named.IDs, d.Source)
+		}
+	}
+	if named.IDs != nil {
+		r.GPUs = append(r.GPUs, named)
+	}
+	for _, g := range s.Gpus {
+		r.GPUs = append(r.GPUs, gpu(g, "gpu"))
+	}
 	v.spec.Resources = r
+}
+
+func rates(devices []types.ThrottleDevice) []containers.DeviceRate {
+	var out []containers.DeviceRate
+	for _, d := range devices {
+		out = append(out, containers.DeviceRate{Path: d.Path, Rate: uint64(max(d.Rate, 0))})
+	}
+	return out
 }
 
 func (v *conversion) deployed(r *containers.Resources, wanted types.Resources) {

@@ -47,6 +47,7 @@ func (c *Converter) Spec(service string, id Identity, list *problems.List) conta
 	v.mounts()
 	v.files()
 	v.networks()
+	v.links()
 	v.ports()
 	v.namespaces()
 	v.security()

@@ -20,6 +20,8 @@ type Converter struct {
 	// Files are the absolute paths of the stack's files, Dir its folder.
 	Files []string
 	Dir   string
+	// EnvFiles are the env files that the user named, absolute.
+	EnvFiles []string
 }
 
 // Identity says which instance of a service a container is.
@@ -43,6 +45,9 @@ type Identity struct {
 	// Peer returns the container's name of another service of the file, as seen from
 	// this instance, for network_mode, ipc and pid service:NAME. nil: Compose's name of it.
 	Peer func(service string) string
+	// DependsOn returns the services, by their names on the stack's network, that stand
+	// for one that this instance depends on; helpers are none. nil: the service itself.
+	DependsOn func(service string) []string
 }
 
 func (id Identity) number() int { return max(id.Number, 1) }

@@ -18,13 +18,13 @@ func (v *conversion) unknown(path ...string) {
 // holds that, so that a new one cannot be dropped silently.
 var carried = []string{
 	"annotations", "blkio_config", "build", "cap_add", "cap_drop", "cgroup", "cgroup_parent", "command", "configs",
-	"container_name", "cpu_period", "cpu_quota", "cpu_shares", "cpus", "cpuset", "deploy", "devices", "dns", "dns_opt",
-	"dns_search", "domainname", "entrypoint", "env_file", "environment", "expose", "extra_hosts", "gpus", "group_add",
-	"healthcheck", "hostname", "image", "init", "ipc", "label_file", "labels", "links", "logging", "mac_address",
+	"container_name", "cpu_count", "cpu_percent", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares", "cpus", "cpuset", "deploy", "device_cgroup_rules", "devices", "dns", "dns_opt",
+	"dns_search", "domainname", "entrypoint", "env_file", "environment", "expose", "external_links", "extra_hosts", "gpus", "group_add",
+	"healthcheck", "hostname", "image", "init", "ipc", "isolation", "label_file", "labels", "links", "logging", "mac_address",
 	"mem_limit", "mem_reservation", "mem_swappiness", "memswap_limit", "network_mode", "networks", "oom_kill_disable",
-	"oom_score_adj", "pid", "pids_limit", "platform", "ports", "privileged", "provider", "pull_policy", "read_only",
-	"restart", "runtime", "secrets", "security_opt", "shm_size", "stdin_open", "stop_grace_period", "stop_signal",
-	"sysctls", "tmpfs", "tty", "ulimits", "user", "userns_mode", "uts", "volumes", "volumes_from", "working_dir",
+	"oom_score_adj", "pid", "pids_limit", "platform", "ports", "post_start", "pre_start", "pre_stop", "privileged", "provider", "pull_policy", "read_only",
+	"restart", "runtime", "secrets", "security_opt", "shm_size", "stdin_open", "stop_grace_period", "stop_signal", "storage_opt",
+	"sysctls", "tmpfs", "tty", "ulimits", "use_api_socket", "user", "userns_mode", "uts", "volumes", "volumes_from", "working_dir",
 	// depends_on, extends, profiles and scale are read before or beside the Spec.
 	"depends_on", "extends", "name", "profiles", "scale",
 	// Keys of file formats that compose-go itself refuses.
@@ -39,23 +39,11 @@ var uncarried = []struct {
 	set func(s types.ServiceConfig) bool
 }{
 	{"attach", func(s types.ServiceConfig) bool { return s.Attach != nil && !*s.Attach }},
-	{"cpu_count", func(s types.ServiceConfig) bool { return s.CPUCount != 0 }},
-	{"cpu_percent", func(s types.ServiceConfig) bool { return s.CPUPercent != 0 }},
-	{"cpu_rt_period", func(s types.ServiceConfig) bool { return s.CPURTPeriod != 0 }},
-	{"cpu_rt_runtime", func(s types.ServiceConfig) bool { return s.CPURTRuntime != 0 }},
 	{"credential_spec", func(s types.ServiceConfig) bool { return s.CredentialSpec != nil }},
 	{"develop", func(s types.ServiceConfig) bool { return s.Develop != nil }},
-	{"device_cgroup_rules", func(s types.ServiceConfig) bool { return len(s.DeviceCgroupRules) > 0 }},
-	{"external_links", func(s types.ServiceConfig) bool { return len(s.ExternalLinks) > 0 }},
-	{"isolation", func(s types.ServiceConfig) bool { return s.Isolation != "" }},
 	{"models", func(s types.ServiceConfig) bool { return len(s.Models) > 0 }},
-	{"post_start", func(s types.ServiceConfig) bool { return len(s.PostStart) > 0 }},
-	{"pre_start", func(s types.ServiceConfig) bool { return len(s.PreStart) > 0 }},
-	{"pre_stop", func(s types.ServiceConfig) bool { return len(s.PreStop) > 0 }},
 	{"pull_refresh_after", func(s types.ServiceConfig) bool { return s.PullRefreshAfter != "" }},
-	{"storage_opt", func(s types.ServiceConfig) bool { return len(s.StorageOpt) > 0 }},
 	{"umask", func(s types.ServiceConfig) bool { return s.Umask != nil }},
-	{"use_api_socket", func(s types.ServiceConfig) bool { return s.UseAPISocket }},
 }
 
 // uncarried warns about every key that is set and has no place in a Spec.
@@ -72,11 +60,6 @@ func (v *conversion) uncarried() {
 			path = []string{"scale"}
 		}
 		v.list.Warn(v.at(path...), "", "%s %d is not carried over: there is one container", strings.Join(path, "."), n)
-	}
-	for i, link := range s.Links {
-		if service, alias, named := strings.Cut(link, ":"); named && alias != service {
-			v.list.Warn(v.at("links", index(i)), "put the alias under networks: of service "+service, "the link's alias %q is not carried over", alias)
-		}
 	}
 	if d := s.Deploy; d != nil {
 		for _, part := range []struct {
@@ -95,8 +78,7 @@ func (v *conversion) uncarried() {
 	}
 }
 
-// Check reports what of the project's networks and other top-level objects is
-// not carried over, and two services that want one container name.
+// Check reports what of the project's top-level objects is not carried over, and two services that want one container name.
 func (c *Converter) Check(list *problems.List) {
 	holder := map[string]string{}
 	for _, key := range c.Project.ServiceNames() {
@@ -105,21 +87,6 @@ func (c *Converter) Check(list *problems.List) {
 			list.Add(c.At("services", key, "container_name"), "", "container_name %q is that of service %q already", name, other)
 		}
 		holder[name] = key
-	}
-	warn := func(path ...string) {
-		list.Warn(c.At(path...), "", "%s is not carried over", strings.Join(path[2:], "."))
-	}
-	for _, key := range sortedKeys(c.Project.Networks) {
-		n := c.Project.Networks[key]
-		if n.EnableIPv4 != nil && !*n.EnableIPv4 {
-			warn("networks", key, "enable_ipv4")
-		}
-		if n.Ipam.Driver != "" && n.Ipam.Driver != "default" {
-			warn("networks", key, "ipam", "driver")
-		}
-		if len(n.Ipam.Options) > 0 {
-			warn("networks", key, "ipam", "options")
-		}
 	}
 	for _, key := range sortedKeys(c.Project.AllJobs()) {
 		list.Warn(c.At("jobs", key), "make it a service and run it in a stage", "job %q is not carried over", key)

@@ -212,8 +212,23 @@ func Entries(node *yaml.Node) []Entry {
 	return entries
 }
 
-// Get returns the entry of a mapping, or nils.
+// Get returns the entry of a mapping, or nils: the one that Entries has.
 func Get(node *yaml.Node, key string) (keyNode, value *yaml.Node) {
+	if node = Resolve(node); node.Kind != yaml.MappingNode {
+		return nil, nil
+	}
+	merges := false
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		k := Resolve(node.Content[i])
+		if IsMerge(k) {
+			merges = true
+		} else if k.Value == key {
+			return node.Content[i], node.Content[i+1]
+		}
+	}
+	if !merges {
+		return nil, nil
+	}
 	for _, e := range Entries(node) {
 		if Resolve(e.Key).Value == key {
 			return e.Key, e.Value

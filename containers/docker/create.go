@@ -118,7 +118,7 @@ func (e *Engine) adopt(ctx context.Context, found container.InspectResponse, spe
 // done again: a container that was never started gets the same files anew.
 func (e *Engine) finish(ctx context.Context, id string, spec containers.Spec, c translate.Creation) (containers.Status, error) {
 	for _, attachment := range c.Later {
-		settings := translate.Attachment(attachment, e.api.ClientVersion())
+		settings := translate.Attachment(attachment, spec.Links, e.api.ClientVersion())
 		if err := e.api.NetworkConnect(ctx, attachment.Network, id, settings); err != nil {
 			return containers.Status{}, failure.Of(ctx, err, "connect container %s to network %s", spec.Name, attachment.Network)
 		}

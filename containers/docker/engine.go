@@ -57,9 +57,9 @@ type Engine struct {
 	creating sync.Mutex // held while a network is made
 	dialer   *dial.Dialer
 
-	mu      sync.Mutex
-	kind    string // kindDocker or kindPodman; empty while unknown
-	machine string // the processor, as Go names it; empty while unknown
+	mu   sync.Mutex
+	kind string           // kindDocker or kindPodman; empty while unknown
+	info *containers.Info // nil while unknown
 }
 
 var (
@@ -115,8 +115,15 @@ func connect(ctx context.Context, candidate endpoint.Candidate, limit time.Durat
 // takes longer for it than this does not answer.
 const infoLimit = 10 * time.Second
 
-// Info implements containers.Engine.
+// Info implements containers.Engine. What it tells does not change while a
+// connection lasts: it is asked for once.
 func (e *Engine) Info(ctx context.Context) (containers.Info, error) {
+	e.mu.Lock()
+	known := e.info
+	e.mu.Unlock()
+	if known != nil {
+		return *known, nil
+	}
 	limited, cancel := context.WithTimeout(ctx, infoLimit)
 	defer cancel()
 	kind, err := e.engineKind(limited)
@@ -134,29 +141,23 @@ func (e *Engine) Info(ctx context.Context) (containers.Info, error) {
 		sum := sha256.Sum256([]byte(info.Name + "\x00" + info.DockerRootDir))
 		id = "podman-" + hex.EncodeToString(sum[:8])
 	}
-	machine := architecture(info.Architecture)
-	e.mu.Lock()
-	e.machine = machine
-	e.mu.Unlock()
-	return containers.Info{
+	known = &containers.Info{
 		Kind:     kind,
 		Version:  info.ServerVersion,
 		API:      e.api.ClientVersion(),
 		ID:       id,
 		Endpoint: e.endpoint.Display(),
 		OS:       info.OSType,
-		Arch:     machine,
-	}, nil
+		Arch:     architecture(info.Architecture),
+	}
+	e.mu.Lock()
+	e.info = known
+	e.mu.Unlock()
+	return *known, nil
 }
 
 // arch is the engine's processor, as Go names it.
 func (e *Engine) arch(ctx context.Context) (string, error) {
-	e.mu.Lock()
-	known := e.machine
-	e.mu.Unlock()
-	if known != "" {
-		return known, nil
-	}
 	info, err := e.Info(ctx)
 	return info.Arch, err
 }

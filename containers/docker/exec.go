@@ -8,17 +8,24 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
 
+	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/backoff"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
 )
 
 // Exec implements containers.Execer.
 func (e *Engine) Exec(ctx context.Context, name string, command []string, output io.Writer) (int, error) {
-	if len(command) == 0 {
+	return e.Hook(ctx, name, containers.Hook{Command: command}, output)
+}
+
+// Hook implements containers.Execer.
+func (e *Engine) Hook(ctx context.Context, name string, hook containers.Hook, output io.Writer) (int, error) {
+	if len(hook.Command) == 0 {
 		return 0, failure.Invalid("exec in container %s: the command is empty", name)
 	}
 	made, err := e.api.ContainerExecCreate(ctx, name, container.ExecOptions{
-		Cmd: command, AttachStdout: true, AttachStderr: true,
+		Cmd: hook.Command, User: hook.User, Privileged: hook.Privileged, WorkingDir: hook.WorkingDir, Env: hook.Env,
+		AttachStdout: true, AttachStderr: true,
 	})
 	if err != nil {
 		return 0, failure.Of(ctx, err, "exec in container %s", name)

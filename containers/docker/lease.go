@@ -42,7 +42,7 @@ func (e *Engine) LeaseHolder(ctx context.Context, name string) (containers.Holde
 }
 
 // AwaitRelease implements containers.Leaser.
-func (e *Engine) AwaitRelease(ctx context.Context, name string, token int64) ([]byte, error) {
-	note, err := lease.Await(ctx, e.api, name, token)
-	return note, failure.Of(ctx, err, "lease of %s", name)
+func (e *Engine) AwaitRelease(ctx context.Context, name string, token int64) ([][]byte, error) {
+	notes, err := lease.Await(ctx, e.api, name, token)
+	return notes, failure.Of(ctx, err, "lease of %s", name)
 }

@@ -37,27 +37,21 @@ func (e *Engine) Start(ctx context.Context, name string) error {
 	return failure.Of(ctx, err, "start container %s", name)
 }
 
-// Stop implements containers.Engine.
+// Stop implements containers.Engine. To stop what does not run is no error, so
+// it is looked at only afterwards.
 func (e *Engine) Stop(ctx context.Context, name string, grace time.Duration) (containers.Status, error) {
-	found, err := look.Container(ctx, e.api, name)
-	if err != nil {
-		return containers.Status{}, err
-	}
-	if status := translate.Status(found); !status.Running() {
-		return status, nil
-	}
-	if err := e.stop(ctx, found.ID, grace); err != nil {
+	if err := e.stop(ctx, name, grace); err != nil && !cerrdefs.IsNotFound(err) {
 		return containers.Status{}, failure.Of(ctx, err, "stop container %s", name)
 	}
-	// From here on the ID: the name may get another holder.
 	for pause := (backoff.Backoff{}); ; {
-		found, err := look.Container(ctx, e.api, found.ID)
+		found, err := look.Container(ctx, e.api, name)
 		if err != nil {
 			return containers.Status{}, err
 		}
 		if status := translate.Status(found); !status.Running() {
 			return status, nil
 		}
+		name = found.ID // from here on: the name may get another holder
 		if err := pause.Wait(ctx); err != nil {
 			return containers.Status{}, failure.Of(ctx, err, "stop container %s", name)
 		}

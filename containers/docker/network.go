@@ -16,6 +16,7 @@ import (
 	"github.com/docker/docker/api/types/volume"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/backoff"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/look"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/translate"
@@ -45,7 +46,9 @@ func (e *Engine) EnsureNetwork(ctx context.Context, n containers.Network) error 
 // RemoveNetwork implements containers.Engine. Probes of ours on that network
 // go first.
 func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
-	for {
+	limited, cancel := context.WithTimeout(ctx, countLimit)
+	defer cancel()
+	for pause := (backoff.Backoff{}); ; {
 		found, err := look.Network(ctx, e.api, name)
 		if errors.Is(err, containers.ErrNotFound) {
 			return nil
@@ -62,12 +65,23 @@ func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
 		err = e.api.NetworkRemove(ctx, found.ID)
 		if err != nil && !cerrdefs.IsNotFound(err) {
 			err = failure.Of(ctx, err, "remove network %s", name)
-			if !errors.Is(err, containers.ErrConflict) || !e.dropStale(ctx, found) {
+			switch {
+			case !errors.Is(err, containers.ErrConflict):
 				return err
+			case e.dropStale(ctx, found):
+			case len(found.Containers) > 0:
+				return err
+			case pause.Wait(limited) != nil:
+				return fmt.Errorf("%w: no container is on it: the engine has lost count, and counts anew when it is restarted", err)
 			}
 		}
 	}
 }
+
+// countLimit is how long an engine may go on to count containers that have
+// just left a network. Docker 20.10 was seen to do so until it was restarted: its log
+// then says "Fixing inconsistent endpoint_cnt".
+const countLimit = 5 * time.Second
 
 // refuseInUse is ErrConflict while a container is on the network: Podman
 // would remove the network all the same.

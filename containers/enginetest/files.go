@@ -103,7 +103,14 @@ func execs(t *testing.T, h Harness) {
 	code, output = run("print", "out", "then", "sleep", "100ms", "then", "warn", "err", "then", "exit", "42")
 	equal(s, "exit code", code, 42)
 	equal(s, "output of both streams", output, "out\nerr\n")
-	code, err := x.Exec(s.ctx, name, []string{"/actor", "print", "unheard", "then", "exit", "3"}, nil)
+	var heard bytes.Buffer
+	code, err := x.Hook(s.ctx, name, containers.Hook{
+		Command: []string{"/actor", "env", "HOOKED", "then", "pwd", "then", "exit", "4"}, Env: []string{"HOOKED=yes"}, WorkingDir: "/tmp",
+	}, &heard)
+	s.must(err)
+	equal(s, "exit code of a hook", code, 4)
+	equal(s, "what it printed", heard.String(), "yes\n/tmp\n")
+	code, err = x.Exec(s.ctx, name, []string{"/actor", "print", "unheard", "then", "exit", "3"}, nil)
 	s.must(err)
 	equal(s, "exit code without output", code, 3)
 	equal(s, "the container's own log", s.logs(name, containers.LogOptions{}), "ready\n")
@@ -247,13 +254,18 @@ func volumeExternal(t *testing.T, h Harness) {
 
 func tmpfs(t *testing.T, h Harness) {
 	s := newStage(t, h)
-	spec := s.spec("a", "print run then attempt /mem/runs 2 7", func(c *containers.Spec) {
-		c.Mounts = []containers.Mount{{Kind: containers.MountTmpfs, Target: "/mem", TmpfsSize: 1 << 20}}
-	})
-	equal(s, "first exit code", s.finish(spec).ExitCode, 7)
-	s.must(h.Engine.Start(s.ctx, spec.Name))
-	s.eventually("the second run", func() bool {
-		return s.logs(spec.Name, containers.LogOptions{}) == "run\nrun\n"
-	})
-	equal(s, "exit code of the second start", s.wait(spec.Name).ExitCode, 7)
+	for name, put := range map[string]func(c *containers.Spec){
+		"mount": func(c *containers.Spec) {
+			c.Mounts = []containers.Mount{{Kind: containers.MountTmpfs, Target: "/mem", TmpfsSize: 1 << 20}}
+		},
+		"options": func(c *containers.Spec) { c.Tmpfs = map[string]string{"/mem": "size=1m,noexec"} },
+	} {
+		spec := s.spec(name, "print run then attempt /mem/runs 2 7", put)
+		equal(s, "first exit code, "+name, s.finish(spec).ExitCode, 7)
+		s.must(h.Engine.Start(s.ctx, spec.Name))
+		s.eventually("the second run", func() bool {
+			return s.logs(spec.Name, containers.LogOptions{}) == "run\nrun\n"
+		})
+		equal(s, "exit code of the second start, "+name, s.wait(spec.Name).ExitCode, 7)
+	}
 }

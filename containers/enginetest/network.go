@@ -20,6 +20,7 @@ var networkCases = []Case{
 	{"dial of what does not listen or is not there is unreachable", dialUnreachable},
 	{"networks isolate", networksIsolate},
 	{"a network in use is not removed", networkInUse},
+	{"the ports that a spec exposes or publishes are told", exposedPorts},
 	{"a container that shares another's network answers at its address", networkShared},
 }
 
@@ -171,4 +172,19 @@ func networkShared(t *testing.T, h Harness) {
 	equal(s, "the guest's port", text, "from the guest\n")
 	client := s.finish(s.spec("client", "dial localhost:8080", func(c *containers.Spec) { c.NetworkMode = "container:" + owner }))
 	equal(s, "the owner on loopback", s.logs(client.Name, containers.LogOptions{}), "from the owner\n")
+}
+
+func exposedPorts(t *testing.T, h Harness) {
+	s := newStage(t, h)
+	name := s.ready(s.spec("a", "listen :8080 hello", s.on(s.network("n")), func(c *containers.Spec) {
+		c.Expose = []string{"10000", "53/udp", "8080"}
+		c.Ports = []containers.Port{{HostIP: "127.0.0.1", Container: 8080, Protocol: "tcp"}}
+	}))
+	status, err := h.Engine.Status(s.ctx, name)
+	s.must(err)
+	equal(s, "exposed", strings.Join(status.Exposed, " "), "53/udp 8080/tcp 10000/tcp")
+	list, err := h.Engine.List(s.ctx, s.labels)
+	s.must(err)
+	equal(s, "listed", len(list), 1)
+	equal(s, "exposed, as listed", strings.Join(list[0].Exposed, " "), "53/udp 8080/tcp 10000/tcp")
 }

@@ -292,6 +292,9 @@ func (e *engine) Close() error {
 	return only(context.Background(), e, "Close", "", e.next.Close)
 }
 
+// Builder is that of the engine, without faults.
+func (e *engine) Builder() (containers.Builder, bool) { return containers.AsBuilder(e.next) }
+
 // Leaser is that of the engine; its calls are met by faults too.
 func (e *engine) Leaser() (containers.Leaser, bool) {
 	inner, ok := containers.AsLeaser(e.next)
@@ -317,8 +320,8 @@ func (l leaser) LeaseHolder(ctx context.Context, name string) (containers.Holder
 	return through(ctx, l.decorator, "LeaseHolder", name, func(Fault) (containers.Holder, error) { return l.inner.LeaseHolder(ctx, name) }, nil)
 }
 
-func (l leaser) AwaitRelease(ctx context.Context, name string, token int64) ([]byte, error) {
-	return through(ctx, l.decorator, "AwaitRelease", name, func(Fault) ([]byte, error) { return l.inner.AwaitRelease(ctx, name, token) }, nil)
+func (l leaser) AwaitRelease(ctx context.Context, name string, token int64) ([][]byte, error) {
+	return through(ctx, l.decorator, "AwaitRelease", name, func(Fault) ([][]byte, error) { return l.inner.AwaitRelease(ctx, name, token) }, nil)
 }
 
 // leased is a lease that was taken through the decorator.
@@ -341,6 +344,12 @@ type execer struct {
 func (x execer) Exec(ctx context.Context, name string, command []string, output io.Writer) (int, error) {
 	return through(ctx, x.decorator, "Exec", name, func(Fault) (int, error) {
 		return x.inner.Exec(ctx, name, command, output)
+	}, nil)
+}
+
+func (x execer) Hook(ctx context.Context, name string, hook containers.Hook, output io.Writer) (int, error) {
+	return through(ctx, x.decorator, "Exec", name, func(Fault) (int, error) {
+		return x.inner.Hook(ctx, name, hook, output)
 	}, nil)
 }
 

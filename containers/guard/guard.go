@@ -52,6 +52,9 @@ type engine struct {
 // Leaser is that of the engine.
 func (g *engine) Leaser() (containers.Leaser, bool) { return containers.AsLeaser(g.Engine) }
 
+// Builder is that of the engine.
+func (g *engine) Builder() (containers.Builder, bool) { return containers.AsBuilder(g.Engine) }
+
 type execs struct {
 	g *engine
 	e containers.Execer
@@ -142,6 +145,10 @@ func (g *engine) Destroy(ctx context.Context, name string) error {
 
 func (x execs) Exec(ctx context.Context, name string, command []string, output io.Writer) (int, error) {
 	return while(ctx, x.g, "exec in "+name, func(ctx context.Context) (int, error) { return x.e.Exec(ctx, name, command, output) })
+}
+
+func (x execs) Hook(ctx context.Context, name string, hook containers.Hook, output io.Writer) (int, error) {
+	return while(ctx, x.g, "exec in "+name, func(ctx context.Context) (int, error) { return x.e.Hook(ctx, name, hook, output) })
 }
 
 func (c copying) CopyIn(ctx context.Context, name string, files []containers.File) error {

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -70,6 +71,16 @@ func (c *container) status() containers.Status {
 		}
 	}
 	slices.Sort(status.Volumes)
+	for _, p := range c.spec.Ports {
+		status.Exposed = append(status.Exposed, fmt.Sprintf("%d/%s", p.Container, cmp.Or(p.Protocol, "tcp")))
+	}
+	for _, port := range c.spec.Expose {
+		if !strings.Contains(port, "/") {
+			port += "/tcp"
+		}
+		status.Exposed = append(status.Exposed, port)
+	}
+	status.Exposed = containers.SortPorts(status.Exposed)
 	for _, attachment := range c.attachments() {
 		status.Networks[attachment.Network] = c.member.Addresses[attachment.Network]
 	}
@@ -160,6 +171,11 @@ func (e *Engine) build(spec containers.Spec) (*container, error) {
 	for i, m := range spec.Mounts {
 		c.mounts = append(c.mounts, e.mount(c, i, m))
 		c.files.Folder(m.Target)
+	}
+	for target, options := range spec.Tmpfs {
+		readOnly := slices.Contains(strings.Split(options, ","), "ro")
+		c.mounts = append(c.mounts, e.mount(c, 0, containers.Mount{Kind: containers.MountTmpfs, Target: target, ReadOnly: readOnly}))
+		c.files.Folder(target)
 	}
 	return c, nil
 }

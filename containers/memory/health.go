@@ -33,7 +33,7 @@ func (e *Engine) checkHealth(c *container, main *process) {
 func (e *Engine) testHealth(c *container, main *process, argv []string, timeout time.Duration) (bool, string) {
 	ctx, cancel := context.WithTimeout(main.Context(), timeout)
 	defer cancel()
-	test := e.newProcess(c)
+	test := e.newProcess(c, containers.Hook{})
 	release := context.AfterFunc(ctx, func() { test.End(processes.ExitKilled) })
 	defer release()
 	var output bytes.Buffer

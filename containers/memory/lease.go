@@ -1,8 +1,10 @@
 package memory
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +19,7 @@ type lease struct {
 	engine *Engine
 	name   string
 	holder containers.Holder
-	note   []byte
+	notes  [][]byte
 	ended  chan struct{} // closed once it is held no more
 	lost   chan struct{}
 	once   sync.Once
@@ -52,7 +54,7 @@ func (e *Engine) LeaseHolder(ctx context.Context, name string) (containers.Holde
 }
 
 // AwaitRelease implements containers.Leaser.
-func (e *Engine) AwaitRelease(ctx context.Context, name string, token int64) ([]byte, error) {
+func (e *Engine) AwaitRelease(ctx context.Context, name string, token int64) ([][]byte, error) {
 	if err := e.enter(ctx, "AwaitRelease"); err != nil {
 		return nil, err
 	}
@@ -70,7 +72,7 @@ func (e *Engine) AwaitRelease(ctx context.Context, name string, token int64) ([]
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return present.note, nil
+	return slices.Clone(present.notes), nil
 }
 
 // end takes the lease away. The engine is locked.
@@ -101,7 +103,7 @@ func (l *lease) Lost() <-chan struct{} { return l.lost }
 func (l *lease) Tell(note []byte) {
 	l.engine.mu.Lock()
 	defer l.engine.mu.Unlock()
-	l.note = append([]byte(nil), note...)
+	l.notes = append(l.notes, bytes.Clone(note))
 }
 
 func (l *lease) Release(ctx context.Context) error {

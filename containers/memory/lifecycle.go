@@ -70,7 +70,7 @@ func (e *Engine) begin(c *container) {
 			c.mounts[i].Tree = files.New()
 		}
 	}
-	c.main = e.newProcess(c)
+	c.main = e.newProcess(c, containers.Hook{})
 	c.held, c.oom, c.exitCode, c.failure = 0, false, 0, ""
 	c.state, c.started, c.finished = containers.StateRunning, time.Now(), time.Time{}
 	c.health, c.healthLog = containers.HealthNone, ""

@@ -61,7 +61,7 @@ func (e *Engine) Dial(ctx context.Context, network, target string) (net.Conn, er
 
 // attachments returns what c is attached to: the default where it asks for nothing.
 func (c *container) attachments() []containers.Attachment {
-	if len(c.spec.Networks) == 0 && c.spec.NetworkMode == "" {
+	if len(c.spec.Networks) == 0 && (c.spec.NetworkMode == "" || c.spec.NetworkMode == "bridge") {
 		return []containers.Attachment{{Network: networks.Default}}
 	}
 	return c.spec.Networks

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -23,16 +24,16 @@ type process struct {
 }
 
 // newProcess is called with the engine locked, or beside the main process of c.
-func (e *Engine) newProcess(c *container) *process {
+func (e *Engine) newProcess(c *container, as containers.Hook) *process {
 	hostname := c.spec.Hostname
 	if hostname == "" {
 		hostname = c.id[:12]
 	}
 	p := &process{engine: e, container: c}
-	uid, gid := owner(c.spec.User)
+	uid, gid := owner(cmp.Or(as.User, c.spec.User))
 	p.Process = processes.New(processes.Config{
-		Host: p, Program: c.image.program, Container: c.spec.Name, Hostname: hostname, Env: c.spec.Env,
-		Dir: c.spec.WorkingDir, UID: uid, GID: gid, Namespace: c.member.Namespace,
+		Host: p, Program: c.image.program, Container: c.spec.Name, Hostname: hostname, Env: slices.Concat(c.spec.Env, as.Env),
+		Dir: cmp.Or(as.WorkingDir, c.spec.WorkingDir), UID: uid, GID: gid, Namespace: c.member.Namespace,
 	})
 	return p
 }

@@ -90,6 +90,9 @@ func againErr(ctx context.Context, r *engine, fn func() error) error {
 	return err
 }
 
+// Builder is that of the engine; a build is not repeated, it takes too long.
+func (r *engine) Builder() (containers.Builder, bool) { return containers.AsBuilder(r.Engine) }
+
 // Leaser is that of the engine, its calls repeated too.
 func (r *engine) Leaser() (containers.Leaser, bool) {
 	inner, ok := containers.AsLeaser(r.Engine)
@@ -111,8 +114,8 @@ func (l leaser) LeaseHolder(ctx context.Context, name string) (containers.Holder
 	return again(ctx, l.r, func() (containers.Holder, error) { return l.l.LeaseHolder(ctx, name) })
 }
 
-func (l leaser) AwaitRelease(ctx context.Context, name string, token int64) ([]byte, error) {
-	return again(ctx, l.r, func() ([]byte, error) { return l.l.AwaitRelease(ctx, name, token) })
+func (l leaser) AwaitRelease(ctx context.Context, name string, token int64) ([][]byte, error) {
+	return again(ctx, l.r, func() ([][]byte, error) { return l.l.AwaitRelease(ctx, name, token) })
 }
 
 func (r *engine) Info(ctx context.Context) (containers.Info, error) {
@@ -218,6 +221,11 @@ func (r *engine) Dial(ctx context.Context, network, address string) (net.Conn, e
 // whether it may run twice.
 func (x execs) Exec(ctx context.Context, name string, command []string, output io.Writer) (int, error) {
 	return x.e.Exec(ctx, name, command, output)
+}
+
+// Hook is not repeated either.
+func (x execs) Hook(ctx context.Context, name string, hook containers.Hook, output io.Writer) (int, error) {
+	return x.e.Hook(ctx, name, hook, output)
 }
 
 func (c copies) CopyIn(ctx context.Context, name string, files []containers.File) error {

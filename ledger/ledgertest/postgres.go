@@ -138,7 +138,8 @@ func (s *Server) Begin(ctx context.Context) error {
 	if err := s.process.Start(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	// It ends what hangs: how long a recovery takes on a busy machine is no claim of ours.
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	for {
 		connection, err := pgx.Connect(ctx, s.URL(""))

@@ -1,4 +1,4 @@
-// Package mermaid draws a plan as a sequence diagram in Mermaid's language.
+// Package mermaid draws a plan, or a run, as a sequence diagram in Mermaid's language.
 package mermaid
 
 import (

@@ -1,8 +1,10 @@
 package mermaid
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,7 +78,54 @@ func recordedRuns() map[string][]events.Event {
 			at(3, events.StepStarted, "a", events.Event{Verb: "run", Attempt: 1, Cause: "last attempt: exit 7"}),
 			at(900, events.StepWaiting, "a", events.Event{Verb: "run", Cause: "until sql: no row"}),
 		},
+		"interrupted": {
+			start, at(1, events.StepStarted, "db", events.Event{Verb: "start", Attempt: 1, Cause: "not there"}), at(300, events.StepEnded, "db", events.Event{Verb: "start", Attempt: 1, Outcome: events.Done}),
+			at(301, events.StepStarted, "a", begin), at(500, events.RunInterrupted, "", events.Event{Cause: "stopping a"}),
+			at(501, events.StepStopping, "a", events.Event{Verb: "run", Attempt: 1, Outcome: events.Skipped, Cause: "stopped: interrupted"}),
+			at(900, events.StepEnded, "a", events.Event{Verb: "run", Attempt: 1, Outcome: events.Skipped, Error: "stopped: interrupted", ExitCode: &seven}),
+			end(910, events.VerdictInterrupted), at(950, events.HelperDestroyed, "a", run),
+		},
+		"timed-out": {
+			start, at(100, events.LeaseAcquired, "", events.Event{Token: 7, Elapsed: 90 * time.Millisecond}),
+			at(101, events.StepStarted, "live", events.Event{Verb: "await", Attempt: 1, Cause: "never ran"}),
+			at(200, events.StepWaiting, "live", events.Event{Verb: "await", Cause: "tcp db:5432: refused"}),
+			at(9000, events.StepWaiting, "live", events.Event{Verb: "await", Cause: "tcp db:5432: no answer"}),
+			at(10101, events.StepEnded, "live", events.Event{Verb: "await", Attempt: 1, Outcome: events.TimedOut, Error: "timed out, last seen: no answer"}),
+			end(10110, events.VerdictFailed),
+		},
+		"down": {
+			at(0, events.RunStarted, "", events.Event{Verb: "down"}),
+			at(100, events.ServiceStopped, "api", events.Event{Verb: "start", Cause: "down", ExitCode: &zero}),
+			at(400, events.ServiceStopped, "db", events.Event{Verb: "start", Cause: "down", ExitCode: &seven, Error: "pre_stop: exit 1"}),
+			at(500, events.RunEnded, "", events.Event{Verb: "down", Verdict: events.VerdictDone}),
+		},
 	}
+}
+
+// hundredApps is a run of the shape of HAF's: each app is set up beside the others, watched, and served.
+func hundredApps() []events.Event {
+	zero := 0
+	run := []events.Event{at(0, events.RunStarted, "", events.Event{Verb: "up"})}
+	for i := range 100 {
+		app := fmt.Sprintf("app-%03d", i)
+		add := func(ms int, kind events.Kind, stage string, e events.Event) {
+			e = at(1000*i+ms, kind, stage+"/"+app, e)
+			e.Stage, e.App = stage, app
+			if e.Verb != "await" {
+				e.Service, e.Container = app+"-"+stage, "demo-"+app+"-"+stage+"-1"
+			}
+			run = append(run, e)
+		}
+		add(1, events.StepStarted, "setup", events.Event{Verb: "run", Attempt: 1, Cause: "never ran"})
+		add(200, events.StepEnded, "setup", events.Event{Verb: "run", Attempt: 1, Outcome: events.Done, ExitCode: &zero})
+		add(210, events.HelperDestroyed, "setup", events.Event{Verb: "run"})
+		add(220, events.StepStarted, "live", events.Event{Verb: "await", Attempt: 1, Cause: "never ran", Behind: "setup/" + app})
+		add(300, events.StepWaiting, "live", events.Event{Verb: "await", Cause: "sql: no row"})
+		add(400, events.StepEnded, "live", events.Event{Verb: "await", Attempt: 1, Outcome: events.Done})
+		add(410, events.StepStarted, "api", events.Event{Verb: "start", Attempt: 1, Cause: "not there", Behind: "live/" + app})
+		add(500, events.StepEnded, "api", events.Event{Verb: "start", Attempt: 1, Outcome: events.Done})
+	}
+	return append(run, at(100_500, events.RunEnded, "", events.Event{Verb: "up", Verdict: events.VerdictDone}))
 }
 
 func strangeNames() []events.Event {
@@ -113,5 +162,27 @@ func TestDrawRun(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestALargeRunIsDrawnInPart: what failed is there whatever else is not, and as much as there is room for.
+func TestALargeRunIsDrawnInPart(t *testing.T) {
+	run := hundredApps()
+	for i, e := range run {
+		if e.Step == "live/app-050" && e.Kind == events.StepEnded {
+			run[i].Outcome, run[i].Error = events.TimedOut, "it never came"
+		}
+	}
+	drawing := DrawRun(run)
+	if len(drawing) > maxText || len(drawing) < maxText-1000 {
+		t.Errorf("%d bytes", len(drawing))
+	}
+	for _, want := range []string{"it never came", "api/app-099 begins", "setup/app-000 begins", "of 300 steps: what failed"} {
+		if !strings.Contains(drawing, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	if err := mermaidRules(drawing); err != nil {
+		t.Error(err)
 	}
 }

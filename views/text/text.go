@@ -56,6 +56,9 @@ func Joined(separator string, parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), separator)
 }
 
+// Tail is the last n lines.
+func Tail(lines []string, n int) []string { return lines[max(len(lines)-n, 0):] }
+
 // Clean makes text safe to print on one line of a terminal: what a container
 // printed must not move the cursor or change the colours.
 func Clean(text string) string {

@@ -45,6 +45,8 @@ type Row struct {
 	ExitCode *int           `json:"exit_code,omitempty"`
 	// Attempts is how many were begun; 0 where the step never began.
 	Attempts int `json:"attempts"`
+	// Behind is the step whose end let this one begin: see events.Event.
+	Behind string `json:"behind,omitempty"`
 	// Cause says why the step ran, or why there was nothing to do.
 	Cause string `json:"cause,omitempty"`
 	Error string `json:"error,omitempty"`
@@ -116,7 +118,7 @@ func Of(run []events.Event) *Run {
 				r.Started = e.Time
 			}
 			r.Ended, r.Outcome = time.Time{}, "" // of a settled step that had to be done after all
-			r.Cause, r.Attempts = e.Cause, max(r.Attempts, e.Attempt, 1)
+			r.Cause, r.Behind, r.Attempts = e.Cause, e.Behind, max(r.Attempts, e.Attempt, 1)
 		case events.StepEnded:
 			r := at(e)
 			r.Ended, r.Outcome, r.ExitCode, r.Error = e.Time, e.Outcome, e.ExitCode, e.Error
@@ -127,8 +129,8 @@ func Of(run []events.Event) *Run {
 	return t
 }
 
-// end is until when the row went on, as far as the events tell.
-func (t *Run) end(r *Row) time.Time {
+// End is until when the row went on, as far as the events tell.
+func (t *Run) End(r *Row) time.Time {
 	if r.Ended.IsZero() {
 		return t.Last
 	}
@@ -136,16 +138,20 @@ func (t *Run) end(r *Row) time.Time {
 }
 
 // mark finds the critical path: from the step that ended last back to the one
-// whose end its beginning followed, and so on. The events have no graph, so what
-// counts is time: of two steps that ended before another began the later one is
-// taken for what it waited for.
+// whose end let it begin, and so on. Runs of versions that did not record
+// that have no graph at all; of these it is the time that counts: of two steps that
+// ended before another began the later one is taken for what it waited for.
 func (t *Run) mark() {
 	began := slices.DeleteFunc(slices.Clone(t.Rows), func(r *Row) bool { return r.Started.IsZero() })
-	slices.SortStableFunc(began, func(a, b *Row) int { return t.end(a).Compare(t.end(b)) })
+	slices.SortStableFunc(began, func(a, b *Row) int { return t.End(a).Compare(t.End(b)) })
+	told := slices.ContainsFunc(began, func(r *Row) bool { return r.Behind != "" })
 	for i := len(began) - 1; i >= 0; {
 		on := began[i]
 		on.Critical = true
-		for i--; i >= 0 && t.end(began[i]).After(on.Started); i-- {
+		for i--; i >= 0; i-- {
+			if told && began[i].Step == on.Behind || !told && !t.End(began[i]).After(on.Started) {
+				break
+			}
 		}
 	}
 }
@@ -155,6 +161,36 @@ func (t *Run) Critical() []*Row {
 	path := slices.DeleteFunc(slices.Clone(t.Rows), func(r *Row) bool { return !r.Critical })
 	slices.SortStableFunc(path, func(a, b *Row) int { return a.Started.Compare(b.Started) })
 	return path
+}
+
+// Share is what a stage has of the critical path.
+type Share struct {
+	// Stage is empty for what no step took: planning, the wait for the lease, and
+	// what lies between the end of a step and the beginning of the next.
+	Stage string
+	// Rows are its steps on the path, in the order of time.
+	Rows []*Row
+	Took time.Duration
+}
+
+// Shares divides the whole time of the run, in the order of time; what no step took stands last.
+func (t *Run) Shares() []Share {
+	var all []Share
+	rest := t.Took()
+	for _, r := range t.Critical() {
+		i := slices.IndexFunc(all, func(s Share) bool { return s.Stage == r.Stage })
+		if i < 0 {
+			i = len(all)
+			all = append(all, Share{Stage: r.Stage})
+		}
+		took := t.End(r).Sub(r.Started)
+		all[i].Rows, all[i].Took = append(all[i].Rows, r), all[i].Took+took
+		rest -= took
+	}
+	if rest > 0 {
+		all = append(all, Share{Took: rest})
+	}
+	return all
 }
 
 // Took is how long the run took, until its last event where it has no end.

@@ -25,6 +25,8 @@ type Healthy struct {
 	Service string
 }
 
+var _ waiters.Reporter = Healthy{}
+
 // Look runs the test once.
 func (h Healthy) Look(ctx context.Context, w waiters.World) (waiters.Observation, error) {
 	i, _ := w.Find(h.Service)
@@ -53,6 +55,11 @@ func (h Healthy) Look(ctx context.Context, w waiters.World) (waiters.Observation
 		return opinion(s), nil
 	}
 	return h.run(ctx, execer, s, command, i.Health.Timeout)
+}
+
+// Reported takes the engine's word for it.
+func (h Healthy) Reported(service string, s containers.Status) bool {
+	return service == h.Service && s.State == containers.StateRunning && s.Health == containers.HealthHealthy
 }
 
 // run runs the test in the container.

@@ -5,8 +5,14 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/stagehand-dev/stagehand/shapes"
 	"github.com/stagehand-dev/stagehand/waiters/conditions"
 )
+
+var callFields = shapes.Fields{
+	shapes.Key("http", "The request: a URL, or more", shapes.Either(shapes.Matching("^[hH][tT][tT][pP][sS]?://"), shapes.Mapping(append(httpForm.fields[:len(httpForm.fields):len(httpForm.fields)], paceFields.Get("timeout")), "url"))),
+	paceFields.Get("timeout"),
+}
 
 // Call reads a call: {http: URL} or {http: {url, method, …}} with the
 // keys of the condition http. The method is GET, or POST where there is a
@@ -18,7 +24,7 @@ func Call(s *Scope, node *yaml.Node) *conditions.Call {
 	if !d.mapping(node, "a call", "{http: {url: …}}") {
 		return nil
 	}
-	f := d.fields(node, "a call", []string{"http", "timeout"})
+	f := d.fields(node, "a call", callFields.Keys())
 	p := &pacing{}
 	p.take(f)
 	if f.keys["http"] == nil {

@@ -35,9 +35,9 @@ const (
 )
 
 // Kinds are the keys of the conditions.
-func Kinds() []string {
-	return []string{"exit", "healthy", "tcp", "http", "log", "exec", "sql", "file", "all", "any"}
-}
+func Kinds() []string { return slices.Clone(kinds) }
+
+var kinds = kindFields.Keys()
 
 // Condition reads a condition: a mapping with one of Kinds as a key, beside which
 // (or inside whose long form) every, timeout and stable_for may stand; then
@@ -68,12 +68,12 @@ func (d *decoder) condition(node *yaml.Node, depth int) waiters.Condition {
 		d.problem(node, hint, "a condition cannot be %s", describe(node))
 		return nil
 	}
-	f := d.fields(node, "a condition", append(Kinds(), paceKeys...))
+	f := d.fields(node, "a condition", append(Kinds(), paceFields.Keys()...))
 	p := &pacing{}
 	p.take(f)
 	var kind string
 	for _, key := range f.order {
-		if !slices.Contains(Kinds(), key) {
+		if !slices.Contains(kinds, key) {
 			continue
 		}
 		if kind != "" {

@@ -97,7 +97,7 @@ func TestDecodeTimes(t *testing.T) {
 }
 
 func TestDecodeProblems(t *testing.T) {
-	all := "expected one of: " + strings.Join(slices.Sorted(slices.Values(append(Kinds(), paceKeys...))), ", ")
+	all := "expected one of: " + strings.Join(slices.Sorted(slices.Values(append(Kinds(), paceFields.Keys()...))), ", ")
 	kinds := "expected a mapping with one of: " + strings.Join(Kinds(), ", ")
 	for _, c := range []struct {
 		text string

@@ -75,8 +75,8 @@ func (f *fields) merge(node *yaml.Node, known []string, depth int) {
 }
 
 // long opens the long form of a condition, with the times that may stand in it.
-func (d *decoder) long(node *yaml.Node, p *pacing, what string, known ...string) *fields {
-	f := d.fields(node, what, append(known, paceKeys...))
+func (d *decoder) long(node *yaml.Node, p *pacing, of form) *fields {
+	f := d.fields(node, of.kind, append(of.fields.Keys(), paceFields.Keys()...))
 	p.take(f)
 	return f
 }

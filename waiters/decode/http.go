@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/shapes"
 	"github.com/stagehand-dev/stagehand/waiters/conditions"
 )
 
@@ -21,6 +22,27 @@ import (
 const maxCA = 1 << 20
 
 var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+var httpForm = form{
+	"http", "A URL answers with a 2xx; its host is a name on the stack's network", true, shapes.Fields{
+		shapes.Key("url", "http://HOST:PORT/PATH or https://…", shapes.Matching("^[hH][tT][tT][pP][sS]?://")),
+		shapes.Key("method", "The method (default GET; of a call with a body POST)", shapes.Scalar()),
+		shapes.Key("headers", "The request's headers, by name", shapes.Open("", shapes.Scalar())),
+		shapes.Key("body", "The request's body", shapes.Scalar()),
+		shapes.Key("status", "Which answers are good (default 2xx): a code, a class (2xx), a range (200-299), or a list of those", shapes.OneOrMore(statusShape)),
+		shapes.Key("match", "A regular expression (Go's, RE2) that the body must match", shapes.Scalar()),
+		shapes.Key("json", "A value that the body, which is JSON, must have", shapes.Mapping(jsonFields, "path")),
+		shapes.Key("tls", "How the server's certificate is checked, for https://", shapes.Mapping(tlsFields)),
+	}, []string{"url"},
+}
+
+var statusShape = shapes.Either(shapes.Whole(100, 599), shapes.Matching("^([1-5][xX][xX]|[0-9]{3} *- *[0-9]{3})$"))
+
+var tlsFields = shapes.Fields{
+	shapes.Key("insecure", "true takes any certificate (default false)", shapes.Bool()),
+	shapes.Key("ca", "The authorities that are trusted: PEM text, or a PEM file's path from the stack file's folder", shapes.Scalar()),
+	shapes.Key("server_name", "The name that the certificate must be for (default the URL's host)", shapes.Scalar()),
+}
 
 // http reads an HTTP; nil when it cannot be used.
 func (d *decoder) http(node *yaml.Node, p *pacing) *conditions.HTTP {
@@ -34,7 +56,7 @@ func (d *decoder) http(node *yaml.Node, p *pacing) *conditions.HTTP {
 	if !d.mapping(node, "http", "a URL, or {url, method, status, match, json, …}") {
 		return nil
 	}
-	f := d.long(node, p, "http", "url", "method", "headers", "body", "status", "match", "json", "tls")
+	f := d.long(node, p, httpForm)
 	h := &conditions.HTTP{Body: f.text("body", false), Match: f.pattern("match", false)}
 	if text := f.text("url", true); text != "" {
 		h.URL = d.url(f.values["url"], text)
@@ -185,7 +207,7 @@ func (f *fields) tls(h *conditions.HTTP) {
 		f.ok = false
 		return
 	}
-	t := f.d.fields(node, "tls", []string{"insecure", "ca", "server_name"})
+	t := f.d.fields(node, "tls", tlsFields.Keys())
 	h.TLS.ServerName = t.text("server_name", false)
 	h.TLS.Insecure = t.flag("insecure")
 	if ca := t.text("ca", false); ca != "" {

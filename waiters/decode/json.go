@@ -5,9 +5,15 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/stagehand-dev/stagehand/shapes"
 	"github.com/stagehand-dev/stagehand/waiters/conditions"
 	"github.com/stagehand-dev/stagehand/waiters/internal/jsonpath"
 )
+
+var jsonFields = shapes.Fields{
+	shapes.Key("path", "Where the value stands in the answer: .state.phase, $.a[0].b", shapes.Scalar()),
+	shapes.Key("value", "What it must be; without it, it must only be there", shapes.Shape{}),
+}
 
 // json reads {path, value}.
 func (f *fields) json(h *conditions.HTTP) {
@@ -19,7 +25,7 @@ func (f *fields) json(h *conditions.HTTP) {
 		f.ok = false
 		return
 	}
-	j := f.d.fields(node, "json", []string{"path", "value"})
+	j := f.d.fields(node, "json", jsonFields.Keys())
 	want := &conditions.JSON{Path: j.text("path", true), Present: j.keys["value"] == nil}
 	if want.Path != "" {
 		if _, err := jsonpath.Parse(want.Path); err != nil {

@@ -1,9 +1,19 @@
 package decode
 
-import "github.com/stagehand-dev/stagehand/waiters"
+import (
+	"github.com/stagehand-dev/stagehand/shapes"
+	"github.com/stagehand-dev/stagehand/waiters"
+)
 
-// The keys that every condition may have.
-var paceKeys = []string{"every", "timeout", "stable_for"}
+// paceFields are those that every condition may have.
+var paceFields = shapes.Fields{
+	shapes.Key("every", "How long to wait from one look to the next (default from 10ms, backing off to 250ms)", shapes.Duration()),
+	shapes.Key("timeout", "How long to wait at most (default for ever, within the stage's timeout)", zeroable),
+	shapes.Key("stable_for", "How long it must hold without a break", zeroable),
+}
+
+// zeroable is a time that may be 0, too.
+var zeroable = shapes.Either(shapes.Duration(), shapes.Shape{Enum: []any{0, "0"}})
 
 // pacing collects the times of one condition from beside its kind and from inside.
 type pacing struct {
@@ -17,7 +27,7 @@ func (p *pacing) take(f *fields) {
 	if p.seen == nil {
 		p.seen = map[string]bool{}
 	}
-	for _, key := range paceKeys {
+	for _, key := range paceFields.Keys() {
 		node := f.values[key]
 		if node == nil {
 			continue

@@ -5,15 +5,25 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/stagehand-dev/stagehand/shapes"
 	"github.com/stagehand-dev/stagehand/waiters"
 	"github.com/stagehand-dev/stagehand/waiters/conditions"
 )
+
+var sqlForm = form{
+	"sql", "The first value that a query of PostgreSQL gives is true, or what is wanted", false, shapes.Fields{
+		shapes.Key("url", "postgres://USER:PASSWORD@HOST:PORT/DATABASE; HOST is a name on the stack's network", shapes.Matching("^postgres(ql)?://")),
+		shapes.Key("query", "The query", shapes.Scalar()),
+		shapes.Key("equals", "The text that the first value must be", shapes.Scalar()),
+		shapes.Key("at_least", "The number that the first value must be at least", shapes.Number()),
+	}, []string{"url", "query"},
+}
 
 func (d *decoder) sql(node *yaml.Node, p *pacing) waiters.Condition {
 	if !d.mapping(node, "sql", "{url, query}") {
 		return nil
 	}
-	f := d.long(node, p, "sql", "url", "query", "equals", "at_least")
+	f := d.long(node, p, sqlForm)
 	q := conditions.SQL{Query: f.text("query", true)}
 	if text := f.text("url", true); text != "" {
 		q.URL = f.postgres(text)

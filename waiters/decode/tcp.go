@@ -6,9 +6,16 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/stagehand-dev/stagehand/shapes"
 	"github.com/stagehand-dev/stagehand/waiters"
 	"github.com/stagehand-dev/stagehand/waiters/conditions"
 )
+
+var tcpForm = form{
+	"tcp", "A connection to HOST:PORT opens; HOST is a name on the stack's network", true, shapes.Fields{
+		shapes.Key("address", "HOST:PORT, such as db:5432", shapes.Scalar()),
+	}, []string{"address"},
+}
 
 func (d *decoder) tcp(node *yaml.Node, p *pacing) waiters.Condition {
 	address, short := d.short(node)
@@ -17,7 +24,7 @@ func (d *decoder) tcp(node *yaml.Node, p *pacing) waiters.Condition {
 		if !d.mapping(node, "tcp", "HOST:PORT, or {address: HOST:PORT}") {
 			return nil
 		}
-		f := d.long(node, p, "tcp", "address")
+		f := d.long(node, p, tcpForm)
 		if address = f.text("address", true); !f.ok {
 			return nil
 		}

@@ -80,6 +80,7 @@ func (s *Source) Run(ctx context.Context, configs []Config, env map[string]strin
 			project, err = nil, fmt.Errorf("compose-go cannot read this: %v", r)
 		}
 	}()
+	registerRaw()
 	// compose-go adds to the environment that it is given.
 	env = maps.Clone(env)
 	details := types.ConfigDetails{WorkingDir: configs[0].File.Dir, Environment: types.Mapping(env)}

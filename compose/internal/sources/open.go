@@ -48,6 +48,16 @@ func Open(o Options, list *problems.List) *Source {
 		}
 		s.Dir = dir
 	}
+	if !s.envFiles(o, list) {
+		return nil
+	}
+	first := ""
+	if len(o.Files) == 0 {
+		// As Compose does: what says which files are read may stand in the .env of the
+		// folder that it is called in.
+		first = start(o)
+		s.environment(first, list)
+	}
 	names := s.names(o, list)
 	if names == nil || !s.read(o, names, list) {
 		return nil
@@ -55,7 +65,9 @@ func Open(o Options, list *problems.List) *Source {
 	if s.Dir == "" {
 		s.Dir = s.defaultDir()
 	}
-	s.environment(o, list)
+	if first == "" || len(s.EnvFiles) == 0 && first != s.Dir {
+		s.environment(s.Dir, list)
+	}
 	s.Profiles = o.Profiles
 	if len(s.Profiles) == 0 {
 		for p := range strings.SplitSeq(s.Env["COMPOSE_PROFILES"], ",") {
@@ -71,6 +83,7 @@ func Open(o Options, list *problems.List) *Source {
 	s.Env["COMPOSE_PROJECT_NAME"] = s.Name
 	s.follow(list)
 	s.mention()
+	s.confide(o.Secrets)
 	s.check(list)
 	return s
 }
@@ -98,14 +111,16 @@ func (s *Source) names(o Options, list *problems.List) []string {
 		if separator == "" {
 			separator = string(os.PathListSeparator)
 		}
-		return strings.Split(value, separator)
+		names := strings.Split(value, separator)
+		for i, name := range names {
+			if name != "-" && o.Dir != "" {
+				names[i] = from(o.Dir, name)
+			}
+		}
+		return names
 	}
-	start, err := filepath.Abs(o.Dir)
-	if err != nil {
-		list.Add(problems.Pos{File: o.Dir}, "", "%v", err)
-		return nil
-	}
-	for dir := start; ; dir = filepath.Dir(dir) {
+	first := start(o)
+	for dir := first; ; dir = filepath.Dir(dir) {
 		if found := firstIn(dir, defaultNames); found != "" {
 			names := []string{displayed(found)}
 			if override := firstIn(dir, overrideNames); override != "" && !strings.HasPrefix(filepath.Base(found), "stagehand.") {
@@ -117,9 +132,25 @@ func (s *Source) names(o Options, list *problems.List) []string {
 			break
 		}
 	}
-	list.Add(problems.Pos{File: displayed(start)}, "name one with -f FILE, or write a "+defaultNames[0],
+	list.Add(problems.Pos{File: displayed(first)}, "name one with -f FILE, or have one written: stagehand init",
 		"no stack file here or in any folder above (%s)", strings.Join(defaultNames, ", "))
 	return nil
+}
+
+// start is the folder in which files are looked for.
+func start(o Options) string {
+	if dir, err := filepath.Abs(o.Dir); err == nil {
+		return dir
+	}
+	return o.Dir
+}
+
+// from is the path, if it is relative, as it is from the folder.
+func from(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
 }
 
 func firstIn(dir string, names []string) string {
@@ -217,11 +248,32 @@ func (s *Source) defaultDir() string {
 	return wd
 }
 
-// environment adds the .env files, over which the environment itself wins.
-func (s *Source) environment(o Options, list *problems.List) {
-	files := o.EnvFiles
+// envFiles finds the env files that the user named; false where one of their
+// paths means nothing.
+func (s *Source) envFiles(o Options, list *problems.List) bool {
+	named := slices.Clone(o.EnvFiles)
+	if value := s.Env["COMPOSE_ENV_FILES"]; len(named) == 0 && value != "" {
+		for _, name := range strings.Split(value, ",") {
+			named = append(named, from(o.Dir, name))
+		}
+	}
+	for _, name := range named {
+		path, err := filepath.Abs(name)
+		if err != nil {
+			list.Add(problems.Pos{File: name}, "", "%v", err)
+			return false
+		}
+		s.EnvFiles = append(s.EnvFiles, path)
+	}
+	return true
+}
+
+// environment adds the env files that the user named, or else the folder's
+// .env. What the environment has already wins.
+func (s *Source) environment(dir string, list *problems.List) {
+	files := s.EnvFiles
 	if len(files) == 0 {
-		path := filepath.Join(s.Dir, ".env")
+		path := filepath.Join(dir, ".env")
 		info, err := os.Stat(path)
 		if err != nil || info.IsDir() || isTrue(s.Env["COMPOSE_DISABLE_ENV_FILE"]) {
 			return

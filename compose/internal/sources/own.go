@@ -15,7 +15,9 @@ import (
 const Extension = "x-stagehand"
 
 // OwnKeys returns the keys of a stack file that are ours, sorted.
-func OwnKeys() []string { return []string{"apps", "on_failure", "stages"} }
+func OwnKeys() []string {
+	return []string{"apps", "budget", "immutable", "on_failure", "reserved", "stages", "tenants", "upgrades", "version"}
+}
 
 // ownsTopLevel tells whether our keys stand at the top of the file: its name says so, or
 // it has a key that nothing but a stack file has.
@@ -33,7 +35,7 @@ func ownsTopLevel(f *File) bool {
 	return false
 }
 
-// Own returns the value of one of our keys, apps, stages or on_failure, from
+// Own returns the value of one of our keys (OwnKeys), from
 // the last file that has it, and that file's name as problems carry it; nil
 // when no file has it. Values are not interpolated.
 func (s *Source) Own(key string) (file string, node *yaml.Node) {
@@ -61,7 +63,7 @@ func checkOwn(f *File, list *problems.List) {
 			continue
 		}
 		if r := trees.Resolve(block); r.Kind != yaml.MappingNode && r.ShortTag() != "!!null" {
-			list.Add(trees.At(f.Name, block), "expected a mapping with stages, apps or on_failure", "%s is a %s", Extension, trees.KindName(block))
+			list.Add(trees.At(f.Name, block), "expected a mapping with "+strings.Join(OwnKeys(), ", "), "%s is a %s", Extension, trees.KindName(block))
 			continue
 		}
 		for _, e := range trees.Entries(block) {

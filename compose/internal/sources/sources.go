@@ -7,6 +7,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/stagehand-dev/stagehand/compose/internal/models"
+	"github.com/stagehand-dev/stagehand/secrets"
 )
 
 // Options say which files to read. The zero value looks for a file in the
@@ -19,7 +20,7 @@ type Options struct {
 	Stdin []byte
 	// Profiles are the active ones. None: COMPOSE_PROFILES.
 	Profiles []string
-	// EnvFiles replace the .env beside the first file. They must exist.
+	// EnvFiles replace the .env beside the first file. They must exist. None: COMPOSE_ENV_FILES.
 	EnvFiles []string
 	// Name is the stack's name. Empty: COMPOSE_PROJECT_NAME, then the files'
 	// name:, then the folder's.
@@ -28,6 +29,8 @@ type Options struct {
 	Dir string
 	// Environ is the environment, KEY=VALUE; it wins over .env files. nil: the process's own.
 	Environ []string
+	// Secrets learns what must not be shown, also of files that cannot be used; may be nil.
+	Secrets *secrets.Masker
 }
 
 // Source is a stack's files, read and parsed once, which compose-go is to read
@@ -45,6 +48,8 @@ type Source struct {
 	Env map[string]string
 	// Profiles are the active ones.
 	Profiles []string
+	// EnvFiles are the env files that the user named, absolute.
+	EnvFiles []string
 
 	// Broken: a file that the stack's own include or extend cannot be read, which
 	// Open has reported.

@@ -56,7 +56,7 @@ func (s *Source) Warn(env map[string]string, only func(string) bool, list *probl
 			for _, section := range trees.Entries(doc) {
 				key := trees.Resolve(section.Key).Value
 				switch {
-				case key == "version":
+				case key == "version" && !f.Own:
 					list.Warn(trees.At(f.Name, section.Key), "remove it", "version is obsolete and has no meaning")
 				case strings.HasPrefix(key, "x-") || f.Own && slices.Contains(f.OwnKeys(), key):
 				case key == "services":

@@ -285,9 +285,9 @@ func Holder(ctx context.Context, api *client.Client, name string) (containers.Ho
 	return holder, err
 }
 
-// Await blocks until the lease with that token has ended and returns the last
-// note that its holder told.
-func Await(ctx context.Context, api *client.Client, name string, token int64) ([]byte, error) {
+// Await blocks until the lease with that token has ended and returns the
+// notes that its holder told.
+func Await(ctx context.Context, api *client.Client, name string, token int64) ([][]byte, error) {
 	found, holder, err := look(ctx, api, name, containers.LeaseObject(name))
 	switch {
 	case cerrdefs.IsNotFound(err):
@@ -297,26 +297,25 @@ func Await(ctx context.Context, api *client.Client, name string, token int64) ([
 	case holder.Token != token || !held(found.State):
 		return nil, nil
 	}
-	// What was told before is read too: notes replace each other, so that one
-	// that comes twice does no harm.
+	// What was told before is read too, and may come a second time.
 	conn, err := api.ContainerAttach(ctx, found.ID, container.AttachOptions{Stream: true, Stdout: true, Logs: true})
-	var note []byte
+	var notes [][]byte
 	switch {
 	case err == nil:
-		note = lastNote(ctx, api, found.ID, conn)
+		notes = allNotes(ctx, api, found.ID, conn)
 	case !cerrdefs.IsNotFound(err) && !cerrdefs.IsConflict(err):
 		return nil, err
 	}
-	return note, removed(ctx, api, found.ID)
+	return notes, removed(ctx, api, found.ID)
 }
 
 // lateLimit is how long after the container's removal what it told may be on its way.
 const lateLimit = time.Second
 
-// lastNote reads until the container's end and closes the connection. Docker
+// allNotes reads until the container's end and closes the connection. Docker
 // 20.10 leaves the connection open, for ever, where the container ends in the
 // moment in which it is attached to: its removal ends the reading too.
-func lastNote(ctx context.Context, api *client.Client, id string, conn types.HijackedResponse) (note []byte) {
+func allNotes(ctx context.Context, api *client.Client, id string, conn types.HijackedResponse) (notes [][]byte) {
 	ctx, cancel := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	defer watch.Wait()
@@ -336,10 +335,10 @@ func lastNote(ctx context.Context, api *client.Client, id string, conn types.Hij
 	})
 	readLines(conn, func(kind byte, text []byte) {
 		if kind == lineNote {
-			note = bytes.Clone(text)
+			notes = append(notes, bytes.Clone(text))
 		}
 	})
-	return note
+	return notes
 }
 
 // readLines hands on the lines of an attached container's output until it ends.

@@ -1,23 +1,24 @@
-// Package probe is both ends of a connection through a probe container: the
-// program that dials from inside a stack's network, and the net.Conn here
+// Package probe is both ends of connections through a probe container: the
+// program that dials from inside a stack's network, and the net.Conns here
 // whose bytes travel over that program's standard input and output.
 //
-// Each way carries frames: a byte for the kind, four for the length as big
-// endian, then that many bytes. A half-close is a frame, since not every
-// engine passes the end of an input on.
+// All connections of a probe share one pair of pipes (a Session, by yamux):
+// what a look costs is a message, not a process. Each is a stream of frames
+// each way: a byte for the kind, four for the length as big endian, then that many
+// bytes. A half-close is a frame, since yamux tells the far side the same of a stream
+// that is half closed and of one that nobody reads any more.
 package probe
 
 import (
 	"bufio"
-	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -25,6 +26,7 @@ import (
 
 // The kinds of frames.
 const (
+	frameDial   = 'c' // the near side's first: a limit in milliseconds, a space, HOST:PORT
 	frameOpen   = 'o' // the connection stands; nothing in it
 	frameFailed = 'f' // it does not, and why: the end
 	frameData   = 'd'
@@ -34,52 +36,64 @@ const (
 // maxFrame bounds what one frame may hold, in bytes.
 const maxFrame = 64 << 10
 
-// HoldArg as the only argument makes Main wait instead of dialling.
-const HoldArg = "--hold"
+// The arguments of Main, one of them: HoldArg makes it wait, ServeArg dial.
+const (
+	HoldArg  = "--hold"
+	ServeArg = "--serve"
+)
 
 // IdleLimit is how long a held probe stays without anybody dialling: a runner
 // that was killed leaves its probes, and they end by themselves.
 const IdleLimit = 5 * time.Minute
 
-// dialLimit bounds a dial for which the other side set no limit.
-const dialLimit = 30 * time.Second
-
-// Main is the hidden command probe-dial. args is HOST:PORT, and then a limit
-// in milliseconds for the dial if any; or HoldArg. It returns the exit code: 0,
-// 1 when the connection failed (told in a frame), 2 for wrong arguments.
+// Main is the hidden command probe-dial. With HoldArg it waits in the container until
+// nobody has needed it for IdleLimit; with ServeArg it dials for a Session until its input
+// ends. It returns the exit code: 0, 1 when a session broke, 2 for wrong arguments.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	if len(args) == 1 && args[0] == HoldArg {
+	switch {
+	case len(args) == 1 && args[0] == HoldArg:
 		hold(IdleLimit)
 		return 0
-	}
-	limit := dialLimit
-	if len(args) == 2 {
-		milliseconds, err := strconv.Atoi(args[1])
-		if err != nil || milliseconds <= 0 {
-			fmt.Fprintf(stderr, "probe-dial: %q is not a number of milliseconds\n", args[1])
-			return 2
+	case len(args) == 1 && args[0] == ServeArg:
+		if err := serve(stdin, stdout); err != nil {
+			fmt.Fprintf(stderr, "probe-dial: %v\n", err)
+			return 1
 		}
-		limit = time.Duration(milliseconds) * time.Millisecond
+		return 0
 	}
-	if len(args) != 1 && len(args) != 2 {
-		fmt.Fprintln(stderr, "probe-dial: want HOST:PORT [MILLISECONDS]")
-		return 2
+	fmt.Fprintf(stderr, "probe-dial: want %s or %s\n", HoldArg, ServeArg)
+	return 2
+}
+
+// dial does what the first frame of a stream asks for, and carries the connection.
+func dial(stream io.ReadWriteCloser) {
+	defer stream.Close()
+	in, out := bufio.NewReader(stream), &frameWriter{w: stream}
+	kind, content, err := readFrame(in)
+	if err != nil {
+		return
 	}
-	out := &frameWriter{w: stdout}
-	dialer := net.Dialer{Timeout: limit}
-	conn, err := dialer.Dial("tcp", args[0])
+	milliseconds, address, _ := strings.Cut(string(content), " ")
+	limit, err := strconv.Atoi(milliseconds)
+	if kind != frameDial || err != nil || limit <= 0 {
+		_ = out.frame(frameFailed, fmt.Appendf(nil, "probe: cannot dial %q", content))
+		return
+	}
+	dialer := net.Dialer{Timeout: time.Duration(limit) * time.Millisecond}
+	conn, err := dialer.Dial("tcp", address)
 	if err != nil {
 		_ = out.frame(frameFailed, []byte(err.Error()))
-		return 1
+		return
 	}
 	if err := out.frame(frameOpen, nil); err != nil {
-		return 1
+		_ = conn.Close()
+		return
 	}
-	return relay(conn, stdin, out)
+	relay(conn, in, out)
 }
 
 // relay carries bytes until both ways have ended or this side is gone.
-func relay(conn net.Conn, stdin io.Reader, out *frameWriter) int {
+func relay(conn net.Conn, in *bufio.Reader, out *frameWriter) {
 	defer conn.Close()
 	received := make(chan struct{})
 	go func() { // ends with conn, which relay closes, or with its far end
@@ -89,10 +103,8 @@ func relay(conn net.Conn, stdin io.Reader, out *frameWriter) int {
 	}()
 	var sent sync.WaitGroup
 	gone := make(chan struct{})
-	// Not waited for on the way out: a read of a terminal's or pipe's input
-	// cannot be interrupted, and the process ends with Main.
-	sent.Go(func() {
-		if ended := pumpFrames(stdin, conn); !ended {
+	sent.Go(func() { // ends with the stream
+		if ended := pumpFrames(in, conn); !ended {
 			close(gone)
 			return
 		}
@@ -100,7 +112,7 @@ func relay(conn net.Conn, stdin io.Reader, out *frameWriter) int {
 			_ = half.CloseWrite()
 		}
 		// The other side has nothing more to say, but its going away still counts.
-		_, _ = io.Copy(io.Discard, stdin)
+		_, _ = io.Copy(io.Discard, in)
 		close(gone)
 	})
 	select {
@@ -108,16 +120,13 @@ func relay(conn net.Conn, stdin io.Reader, out *frameWriter) int {
 		// The far end has finished; what comes from here still goes there,
 		// until this side has finished too.
 		<-gone
-		return 0
 	case <-gone:
-		return 0
 	}
 }
 
 // pumpFrames writes the data of the frames of r to w. It tells whether the
 // frames came to a proper end.
-func pumpFrames(r io.Reader, w io.Writer) bool {
-	reader := bufio.NewReader(r)
+func pumpFrames(reader *bufio.Reader, w io.Writer) bool {
 	for {
 		kind, content, err := readFrame(reader)
 		if err != nil {
@@ -133,8 +142,8 @@ func pumpFrames(r io.Reader, w io.Writer) bool {
 	}
 }
 
-// hold waits until nobody else has been in this container for the limit: a
-// dial is another process in the same process namespace.
+// hold waits until nobody else has been in this container for the limit: who
+// serves a session is another process in the same process namespace.
 func hold(limit time.Duration) {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
@@ -216,39 +225,4 @@ func readFrame(r *bufio.Reader) (byte, []byte, error) {
 	content := make([]byte, size)
 	_, err := io.ReadFull(r, content)
 	return header[0], content, err
-}
-
-// RefusedError is what the probe answers when the address accepts no connection.
-type RefusedError struct{ Reason string }
-
-func (e *RefusedError) Error() string { return e.Reason }
-
-// Stream is the near end of the probe's standard input and output.
-type Stream interface {
-	io.Reader // its standard output
-	io.Writer // its standard input
-	io.Closer // of both; ends reads and writes that are under way
-}
-
-// Connect waits for the probe's word and returns the connection: *RefusedError
-// when the address did not accept it, any other error when the probe itself
-// failed. The stream belongs to the connection, and is closed on failure.
-func Connect(ctx context.Context, stream Stream, address string) (net.Conn, error) {
-	stop := context.AfterFunc(ctx, func() { _ = stream.Close() })
-	reader := bufio.NewReader(stream)
-	kind, content, err := readFrame(reader)
-	if !stop() {
-		return nil, errors.Join(ctx.Err(), stream.Close())
-	}
-	switch {
-	case err != nil:
-		return nil, errors.Join(err, stream.Close())
-	case kind == frameFailed:
-		_ = stream.Close()
-		return nil, &RefusedError{Reason: string(content)}
-	case kind != frameOpen:
-		_ = stream.Close()
-		return nil, fmt.Errorf("probe: unexpected answer %q", kind)
-	}
-	return newConn(stream, reader, address), nil
 }

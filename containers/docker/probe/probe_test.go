@@ -22,27 +22,39 @@ type link struct {
 
 func (l link) Close() error { return l.close() }
 
-// dial runs Main against the address and connects to it.
-func dial(t *testing.T, ctx context.Context, address string) (net.Conn, error) {
+// session runs Main in this process and returns the near side of it.
+func session(t *testing.T) *Session {
 	t.Helper()
 	inRead, inWrite := io.Pipe()
 	outRead, outWrite := io.Pipe()
 	var program sync.WaitGroup
 	program.Go(func() {
 		var said bytes.Buffer
-		Main([]string{address, "5000"}, inRead, outWrite, &said)
+		code := Main([]string{ServeArg}, inRead, outWrite, &said)
 		_ = outWrite.Close()
-		if said.Len() > 0 {
-			t.Errorf("probe: %s", said.String())
+		if code != 0 || said.Len() > 0 {
+			t.Errorf("probe: exit %d: %s", code, said.String())
 		}
 	})
-	stream := link{outRead, inWrite, func() error { return errors.Join(inWrite.Close(), outRead.Close()) }}
-	t.Cleanup(program.Wait)
-	return Connect(ctx, stream, address)
+	s, err := NewSession(link{outRead, inWrite, func() error { return errors.Join(inWrite.Close(), outRead.Close()) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = s.Close()
+		program.Wait()
+	})
+	return s
 }
 
-// serve answers each connection with handle.
-func serve(t *testing.T, handle func(*net.TCPConn)) string {
+// connected connects to the address through a session of its own.
+func connected(t *testing.T, address string) (net.Conn, error) {
+	t.Helper()
+	return session(t).Dial(t.Context(), address)
+}
+
+// listen answers each connection with handle.
+func listen(t *testing.T, handle func(*net.TCPConn)) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -71,7 +83,7 @@ func serve(t *testing.T, handle func(*net.TCPConn)) string {
 func echo(c *net.TCPConn) { _, _ = io.Copy(c, c) }
 
 func TestEchoAndHalfClose(t *testing.T) {
-	conn, err := dial(t, t.Context(), serve(t, echo))
+	conn, err := connected(t, listen(t, echo))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +107,7 @@ func TestEchoAndHalfClose(t *testing.T) {
 
 func TestFarEndClosesFirst(t *testing.T) {
 	heard := make(chan string, 1)
-	conn, err := dial(t, t.Context(), serve(t, func(c *net.TCPConn) {
+	conn, err := connected(t, listen(t, func(c *net.TCPConn) {
 		_, _ = io.WriteString(c, "bye")
 		_ = c.CloseWrite()
 		rest, _ := io.ReadAll(c)
@@ -121,18 +133,18 @@ func TestFarEndClosesFirst(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	_, err := dial(t, t.Context(), "127.0.0.1:1")
+	_, err := connected(t, "127.0.0.1:1")
 	var refused *RefusedError
 	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("got %v, want a refusal", err)
 	}
 }
 
-func TestConnectEndsWithItsContext(t *testing.T) {
+func TestDialEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	silent, _ := io.Pipe() // a probe that never answers
-	_, err := Connect(ctx, link{silent, io.Discard, silent.Close}, "x:1")
+	_, err := connect(ctx, link{silent, io.Discard, silent.Close}, "x:1")
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want the context's error", err)
 	}
@@ -144,7 +156,7 @@ func TestBrokenStreamIsNotAnEnd(t *testing.T) {
 	if err := errors.Join(out.frame(frameOpen, nil), out.frame(frameData, []byte("half"))); err != nil {
 		t.Fatal(err)
 	}
-	conn, err := Connect(t.Context(), link{&answer, io.Discard, func() error { return nil }}, "x:1")
+	conn, err := connect(t.Context(), link{&answer, io.Discard, func() error { return nil }}, "x:1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +168,7 @@ func TestBrokenStreamIsNotAnEnd(t *testing.T) {
 }
 
 func TestDeadlines(t *testing.T) {
-	conn, err := dial(t, t.Context(), serve(t, echo))
+	conn, err := connected(t, listen(t, echo))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,8 +191,76 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
+// TestManyAtOnce: one session carries many connections, of which some are cut off,
+// some refused, and none waits for another one that is not read.
+func TestManyAtOnce(t *testing.T) {
+	s, address := session(t), listen(t, echo)
+	flood, err := s.Dial(t.Context(), listen(t, func(c *net.TCPConn) { _, _ = io.Copy(c, zeroes{}) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for i := range 40 {
+		group.Go(func() {
+			if i%8 == 0 {
+				var refused *RefusedError
+				if _, err := s.Dial(t.Context(), "127.0.0.1:1"); !errors.As(err, &refused) {
+					t.Errorf("got %v, want a refusal", err)
+				}
+				return
+			}
+			conn, err := s.Dial(t.Context(), address)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			if i%8 == 1 {
+				return // cut off
+			}
+			text := strings.Repeat(string(rune('a'+i%26)), 100_000)
+			group.Go(func() { _, _ = io.WriteString(conn, text) })
+			got := make([]byte, len(text))
+			if _, err := io.ReadFull(conn, got); err != nil || string(got) != text {
+				t.Errorf("connection %d: error %v", i, err)
+			}
+		})
+	}
+	group.Wait()
+	if err := flood.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+type zeroes struct{}
+
+func (zeroes) Read(p []byte) (int, error) { return len(p), nil }
+
+func TestProbeThatEnds(t *testing.T) {
+	silent, end := io.Pipe()
+	s, err := NewSession(link{silent, io.Discard, silent.Close})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := make(chan error, 1)
+	go func() { // ends with the session
+		_, err := s.Dial(t.Context(), "x:1")
+		answers <- err
+	}()
+	if err := end.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var refused *RefusedError
+	if err := <-answers; err == nil || errors.As(err, &refused) {
+		t.Errorf("got %v, want that the probe ended", err)
+	}
+	if !s.Ended() {
+		t.Error("the session goes on")
+	}
+}
+
 func TestArguments(t *testing.T) {
-	for _, args := range [][]string{{}, {"a:1", "x"}, {"a:1", "-1"}, {"a", "1", "2"}} {
+	for _, args := range [][]string{{}, {"a:1"}, {ServeArg, "x"}} {
 		var stderr bytes.Buffer
 		if code := Main(args, strings.NewReader(""), io.Discard, &stderr); code != 2 || stderr.Len() == 0 {
 			t.Errorf("%q: code %d, said %q; want 2 and a reason", args, code, stderr.String())

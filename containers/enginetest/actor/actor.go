@@ -20,6 +20,7 @@
 //	await-file PATH         until it is there
 //	attempt PATH N CODE     end with CODE unless this is the Nth run over the same PATH
 //	hold-memory SIZE        64m; goes on holding it
+//	expand COMMAND          run COMMAND with each %NAME% in it replaced by that variable
 //	env NAME                print its value; "args" prints all arguments, "hostname", "pwd" theirs
 //
 // A command that fails says why on standard error and ends the program with
@@ -136,11 +137,26 @@ func verbs() map[string]verb {
 		"await-file":  {1, awaitFile},
 		"attempt":     {3, attempt},
 		"hold-memory": {1, simple(hold)},
+		"expand":      {1, expand},
 		"env":         {1, simple(func(p *program.Process, args []string) error { return line(p.Stdout, []string{p.Getenv(args[0])}) })},
 		"args":        {0, simple(func(p *program.Process, _ []string) error { return line(p.Stdout, p.Args) })},
 		"hostname":    {0, simple(func(p *program.Process, _ []string) error { return line(p.Stdout, []string{p.Hostname}) })},
 		"pwd":         {0, simple(func(p *program.Process, _ []string) error { return line(p.Stdout, []string{p.Dir}) })},
 	}
+}
+
+func expand(ctx context.Context, p *program.Process, args []string) (int, error) {
+	pairs := make([]string, 0, 2*len(p.Env))
+	for _, pair := range p.Env {
+		name, value, _ := strings.Cut(pair, "=")
+		pairs = append(pairs, "%"+name+"%", value)
+	}
+	replacer := strings.NewReplacer(pairs...)
+	command := make([]string, len(args))
+	for i, arg := range args {
+		command[i] = replacer.Replace(arg)
+	}
+	return run(ctx, p, command), nil
 }
 
 // simple is a command that cannot block and never ends the program by itself.

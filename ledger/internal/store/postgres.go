@@ -57,6 +57,7 @@ func openPostgres(address string, patience time.Duration) (*Store, error) {
 		Name: name, Writer: db, Reader: db, Patience: patience, dialect: d,
 		Limit: patience, ForUpdate: " FOR UPDATE",
 		Numbering: `SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.runs'))`,
+		Serial:    `SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.upgrades ' || $1))`,
 	}, nil
 }
 

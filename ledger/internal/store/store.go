@@ -23,7 +23,7 @@ import (
 var migrations embed.FS
 
 // schema is the version that migrations ends with.
-const schema = 2
+const schema = 4
 
 // Store is an open database. It is safe for concurrent use.
 type Store struct {
@@ -43,6 +43,9 @@ type Store struct {
 	// Numbering is executed before a run is numbered, so that no two get one
 	// number; empty where a write transaction is alone anyway.
 	Numbering string
+	// Serial is executed, with a name as its argument, at the beginning of a write transaction
+	// that no other with this name may run beside; empty where none does anyway.
+	Serial string
 
 	dialect dialect
 }

@@ -90,11 +90,13 @@ func (t *Turn) Take(ctx context.Context) error {
 	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, t.o.Timeout-t.waited)
 	defer cancel()
-	note, err := t.leaser.AwaitRelease(limited, t.o.Stack, present.Token)
+	notes, err := t.leaser.AwaitRelease(limited, t.o.Stack, present.Token)
 	t.waited += time.Since(began)
 	switch {
 	case err == nil:
-		t.hear(note)
+		for _, note := range notes {
+			t.hear(note)
+		}
 		return nil
 	case limited.Err() != nil && ctx.Err() == nil:
 		return t.tooLong(taken)
@@ -222,8 +224,8 @@ func (t *Turn) Teller(sink events.Sink, recorded map[string]events.Event) events
 	for step, e := range recorded {
 		done[step] = brief(e)
 	}
-	teller := &teller{sink, t.held.lease, done}
-	teller.tell()
+	teller := &teller{sink, t.held.lease}
+	teller.tell(done)
 	return teller
 }
 
@@ -237,23 +239,29 @@ func (t *Turn) Forget() {
 type teller struct {
 	events.Sink
 	lease containers.Lease
-	done  map[string]events.Event
 }
 
-// Emit tells what is kept, not before.
+// Emit tells what is kept, not before: each step for itself, so that the notes
+// of a run are as long as its record.
 func (t *teller) Emit(ctx context.Context, e events.Event) error {
-	if err := t.Sink.Emit(ctx, e); err != nil {
+	return t.EmitAll(ctx, []events.Event{e})
+}
+
+// EmitAll implements events.Batcher.
+func (t *teller) EmitAll(ctx context.Context, all []events.Event) error {
+	if err := events.EmitAll(ctx, t.Sink, all); err != nil {
 		return err
 	}
-	if e.Kind == events.StepEnded && e.Outcome == events.Done && e.Error == "" {
-		t.done[e.Step] = brief(e)
-		t.tell()
+	for _, e := range all {
+		if e.Kind == events.StepEnded && e.Outcome == events.Done && e.Error == "" {
+			t.tell(map[string]events.Event{e.Step: brief(e)})
+		}
 	}
 	return nil
 }
 
-func (t *teller) tell() {
-	if note, err := json.Marshal(t.done); err == nil {
+func (t *teller) tell(done map[string]events.Event) {
+	if note, err := json.Marshal(done); err == nil {
 		t.lease.Tell(note)
 	}
 }

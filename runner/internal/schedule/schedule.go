@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/stagehand-dev/stagehand/events"
@@ -14,13 +15,18 @@ import (
 	"github.com/stagehand-dev/stagehand/stages"
 )
 
-// Options of a walk. All must be set but Interrupt and Broken.
+// Options of a walk. All must be set but Prepare, Interrupt and Broken.
 type Options struct {
 	Plan *plan.Plan
 	// Execute does a step and returns its recorded step.ended. A step that
 	// failed says so in the event; the error means that engine or ledger broke.
-	// It ends soon after its ctx, whose cause says why.
-	Execute func(context.Context, *plan.Step, *stages.Stage) (events.Event, error)
+	// It ends soon after its ctx, whose cause says why. behind is the step whose end let
+	// this one begin, "" where none did. It calls underway, any number of times, when
+	// all that is left is to wait.
+	Execute func(ctx context.Context, step *plan.Step, stage *stages.Stage, behind string, underway func()) (events.Event, error)
+	// Prepare is told each step that nothing but steps under way keep from being
+	// executed. It returns at once. Whether the step will be executed is not known.
+	Prepare func(context.Context, *plan.Step, *stages.Stage)
 	// Recall is told each step that is skipped because it is recorded.
 	Recall func(*plan.Step)
 	// Emit records an event.
@@ -54,7 +60,8 @@ type schedule struct {
 	nodes  []*node
 	byStep map[string]*node
 	stages map[string]*stageState
-	ended  chan *node
+	// underway and ended are what the steps' goroutines tell.
+	underway, ended chan *node
 	// ready are nodes that nothing blocks, first come first served.
 	ready   []*node
 	running int
@@ -73,6 +80,11 @@ type node struct {
 	step    *plan.Step
 	stage   *stageState
 	blocked int
+	// ahead counts those of what blocks it that have not begun.
+	ahead int
+	begun bool
+	// behind is the step, of those that were executed, that was waited for last.
+	behind string
 	// needers wait for this node to be done, followers only for its end.
 	needers, followers []*node
 	// missed is why a step that this one needs was not done.
@@ -84,8 +96,10 @@ type node struct {
 }
 
 type stageState struct {
-	plan    *plan.Stage
-	left    int
+	plan *plan.Stage
+	left int
+	// unbegun counts the steps that are neither under way nor over.
+	unbegun int
 	running int
 	queue   []*node
 	// waiting nodes come after the whole stage.
@@ -97,10 +111,10 @@ type stageState struct {
 func newSchedule(o Options) *schedule {
 	s := &schedule{
 		Options: o, byStep: make(map[string]*node, len(o.Plan.Steps)), stages: map[string]*stageState{},
-		ended: make(chan *node), failedApps: map[string]string{},
+		underway: make(chan *node), ended: make(chan *node), failedApps: map[string]string{},
 	}
 	for _, st := range o.Plan.Stages {
-		s.stages[st.Name] = &stageState{plan: st, left: len(st.Steps)}
+		s.stages[st.Name] = &stageState{plan: st, left: len(st.Steps), unbegun: len(st.Steps)}
 	}
 	for _, step := range o.Plan.Steps {
 		n := &node{step: step, stage: s.stages[step.Stage]}
@@ -112,6 +126,7 @@ func newSchedule(o Options) *schedule {
 	}
 	for _, n := range s.nodes {
 		s.link(n)
+		n.ahead = n.blocked
 	}
 	return s
 }
@@ -168,15 +183,18 @@ func (s *schedule) loop(ctx context.Context) {
 		}
 	}
 	if s.mainLeft == 0 {
-		s.releaseFinally()
+		s.releaseFinally("")
 	}
 	interrupt, done := s.Interrupt, ctx.Done()
 	s.dispatch(stepCtx)
 	for s.running > 0 {
 		select {
+		case n := <-s.underway:
+			s.begin(stepCtx, n)
 		case n := <-s.ended:
 			s.running--
 			s.finish(n)
+			s.begin(stepCtx, n)
 		case err := <-s.Broken:
 			s.fatal(err)
 		case <-interrupt:
@@ -197,12 +215,12 @@ func (s *schedule) dispatch(ctx context.Context) {
 		n := s.ready[0]
 		s.ready = s.ready[1:]
 		if reason := s.notReached(n); reason != "" {
-			s.settle(n, reason)
+			s.settle(ctx, n, reason)
 			continue
 		}
 		if n.step.Action == plan.Skip {
 			s.Recall(n.step)
-			s.settle(n, "")
+			s.settle(ctx, n, "")
 			continue
 		}
 		if !s.room(n.stage) {
@@ -245,15 +263,40 @@ func (s *schedule) start(ctx context.Context, n *node) {
 	stage.running++
 	s.running++
 	ctx, n.cancel = context.WithCancelCause(ctx)
+	behind := n.behind
 	go func() { // owned by loop, which waits for its message
-		n.ended, n.broken = s.Execute(ctx, n.step, stage.plan.Source)
+		n.ended, n.broken = s.Execute(ctx, n.step, stage.plan.Source, behind, func() { s.underway <- n })
 		s.ended <- n
 	}()
 }
 
+// begin tells those that come after a step, or its stage, that it is under way.
+func (s *schedule) begin(ctx context.Context, n *node) {
+	if n.begun {
+		return
+	}
+	n.begun = true
+	for _, later := range slices.Concat(n.needers, n.followers) {
+		s.approach(ctx, later)
+	}
+	if n.stage.unbegun--; n.stage.unbegun == 0 {
+		for _, later := range n.stage.waiting {
+			s.approach(ctx, later)
+		}
+	}
+}
+
+// approach has a step prepared once all that blocks it has begun. One that
+// nothing blocks any more is about to be started.
+func (s *schedule) approach(ctx context.Context, n *node) {
+	if n.ahead--; n.ahead == 0 && n.blocked > 0 && s.Prepare != nil && s.notReached(n) == "" {
+		s.Prepare(ctx, n.step, n.stage.plan.Source)
+	}
+}
+
 // settle ends a step that was never started: because it is recorded, or for a
 // reason.
-func (s *schedule) settle(n *node, reason string) {
+func (s *schedule) settle(ctx context.Context, n *node, reason string) {
 	e := record.About(events.StepEnded, n.step)
 	e.Outcome, e.Error = events.Skipped, reason
 	if reason == "" {
@@ -262,6 +305,7 @@ func (s *schedule) settle(n *node, reason string) {
 	s.emit(e)
 	n.ended = e
 	s.unblock(n)
+	s.begin(ctx, n)
 }
 
 // finish takes the result of a step that ran.
@@ -269,6 +313,7 @@ func (s *schedule) finish(n *node) {
 	n.cancel(nil)
 	n.stage.running--
 	if len(n.stage.queue) > 0 {
+		n.stage.queue[0].behind = n.step.ID
 		s.ready = append(s.ready, n.stage.queue[0])
 		n.stage.queue = n.stage.queue[1:]
 	}
@@ -289,7 +334,7 @@ func (s *schedule) fail(n *node) {
 		return
 	}
 	switch policy := n.stage.plan.Source.OnFailure; {
-	case policy == stages.Continue:
+	case policy == stages.Continue, len(n.ended.Aside) > 0:
 	case policy == stages.SkipApp && n.step.App != "":
 		if s.failedApps[n.step.App] == "" {
 			s.failedApps[n.step.App] = n.step.ID
@@ -354,30 +399,34 @@ func (s *schedule) fatal(err error) {
 // unblock tells those that wait for a step, or its stage, that it has ended.
 func (s *schedule) unblock(n *node) {
 	n.done = true
-	good := n.ended.Error == "" && n.broken == nil || n.ended.Outcome != events.Skipped && n.stage.plan.Source.OnFailure == stages.Continue
+	by := n.step.ID
+	if n.cancel == nil { // it was settled
+		by = n.behind
+	}
+	good := n.ended.Error == "" && n.broken == nil || len(n.ended.Aside) > 0 || n.ended.Outcome != events.Skipped && n.stage.plan.Source.OnFailure == stages.Continue
 	for _, needer := range n.needers {
 		if !good && needer.missed == "" {
 			needer.missed = n.step.ID + " was not done"
 		}
-		s.release(needer)
+		s.release(needer, by)
 	}
 	for _, follower := range n.followers {
-		s.release(follower)
+		s.release(follower, by)
 	}
 	stage := n.stage
 	stage.left--
 	if stage.left == 0 {
-		s.complete(stage)
+		s.complete(stage, by)
 	}
 	if !stage.plan.Finally {
 		s.mainLeft--
 		if s.mainLeft == 0 {
-			s.releaseFinally()
+			s.releaseFinally(by)
 		}
 	}
 }
 
-func (s *schedule) complete(stage *stageState) {
+func (s *schedule) complete(stage *stageState, by string) {
 	if !stage.started.IsZero() {
 		e := events.Event{Kind: events.StageCompleted, Stage: stage.plan.Name, Verb: string(stage.plan.Verb), Outcome: events.Done, Elapsed: time.Since(stage.started)}
 		if stage.failed > 0 {
@@ -388,21 +437,23 @@ func (s *schedule) complete(stage *stageState) {
 		s.emit(e)
 	}
 	for _, n := range stage.waiting {
-		s.release(n)
+		s.release(n, by)
 	}
 }
 
-func (s *schedule) releaseFinally() {
+func (s *schedule) releaseFinally(by string) {
 	for _, n := range s.nodes {
 		if n.stage.plan.Finally {
-			s.release(n)
+			s.release(n, by)
 		}
 	}
 }
 
-func (s *schedule) release(n *node) {
+// release tells a step that one thing fewer blocks it, since the step by has ended.
+func (s *schedule) release(n *node, by string) {
 	n.blocked--
 	if n.blocked == 0 {
+		n.behind = by
 		s.ready = append(s.ready, n)
 	}
 }

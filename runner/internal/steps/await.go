@@ -13,6 +13,7 @@ func (c *Crew) awaitCondition(ctx context.Context, a *active, condition waiters.
 	if !ok {
 		return o
 	}
+	a.underway()
 	last, err := c.wait(ctx, a, condition)
 	if err != nil {
 		return waitFailure(ctx, err, last)

@@ -13,6 +13,7 @@ func (c *Crew) call(ctx context.Context, a *active) outcome {
 	if len(missing) > 0 {
 		return failed("no step before it handed on %v", missing)
 	}
+	a.underway()
 	answer, err := call.Do(ctx, c.World)
 	switch {
 	case ctx.Err() != nil:

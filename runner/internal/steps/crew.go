@@ -19,7 +19,7 @@ import (
 	"github.com/stagehand-dev/stagehand/waiters"
 )
 
-// Options of a Crew. All must be set but Killed.
+// Options of a Crew. All must be set but Seen, Upgrading and Killed.
 type Options struct {
 	Engine containers.Engine
 	Stack  *stages.Stack
@@ -32,6 +32,11 @@ type Options struct {
 	Holders map[string]events.Event
 	// Volumes are those that stood there when the plan was made, by name.
 	Volumes map[string]containers.VolumeStatus
+	// Seen are containers as they were a moment ago, by name: what a step would
+	// look up of them is taken from here. Only for a run that changes nothing.
+	Seen map[string]containers.Status
+	// Upgrading is for the plan's upgrade; not set where it has none.
+	Upgrading *Upgrading
 	// World is what conditions may look at.
 	World waiters.World
 	// Killed is closed when no grace is to be waited for any more.
@@ -43,14 +48,20 @@ type Crew struct {
 	Options
 	holds  holders
 	deaths deaths
-	// mu guards values, made and volumes.
+	// mu guards values, made, volumes and prepared.
 	mu     sync.Mutex
 	values plan.Values
 	made   []string
+	// prepared are the containers made ahead, by step; preparing owns their
+	// making, and preparers bounds it.
+	prepared  map[string]*preparation
+	preparing sync.WaitGroup
+	preparers chan struct{}
 	// volumes that stand there now, by name.
 	volumes map[string]containers.VolumeStatus
 	// images are known to be on the engine by now, by reference.
-	images sync.Map
+	images   sync.Map
+	building chan struct{} // holds one while an image is built
 	// background owns what is off the critical path: destroying helpers.
 	background errgroup.Group
 }
@@ -60,7 +71,8 @@ const destroyers = 8
 
 // New returns a crew that has done nothing yet.
 func New(o Options) *Crew {
-	c := &Crew{Options: o, values: plan.Values{}, volumes: map[string]containers.VolumeStatus{}}
+	c := &Crew{Options: o, building: make(chan struct{}, 1), values: plan.Values{}, volumes: map[string]containers.VolumeStatus{},
+		prepared: map[string]*preparation{}, preparers: make(chan struct{}, preparers)}
 	maps.Copy(c.volumes, o.Volumes)
 	c.holds = holders{locks: map[string]chan struct{}{}, ends: map[string]lastEnd{}}
 	c.holds.load(o.Holders)
@@ -97,9 +109,13 @@ func (c *Crew) Made() []string {
 	return append([]string(nil), c.made...)
 }
 
-// Finish waits until every helper whose outcome is recorded is destroyed. The
-// error is the first that the engine or the ledger gave.
-func (c *Crew) Finish() error { return c.background.Wait() }
+// Finish waits until every helper whose outcome is recorded is destroyed, and
+// nothing is made ahead any more. The error is the first that the engine or
+// the ledger gave.
+func (c *Crew) Finish() error {
+	c.endPreparing()
+	return c.background.Wait()
+}
 
 func (c *Crew) handOn(step *plan.Step, values map[string]string) {
 	c.mu.Lock()

@@ -2,6 +2,8 @@ package steps
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -30,9 +32,9 @@ func (d *deaths) wait() (map[string]containers.Status, <-chan struct{}) {
 func (d *deaths) set(status containers.Status) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	next := make(map[string]containers.Status, len(d.ended)+1)
-	for k, v := range d.ended {
-		next[k] = v
+	next := maps.Clone(d.ended)
+	if next == nil {
+		next = map[string]containers.Status{}
 	}
 	next[status.Name] = status
 	d.ended = next
@@ -42,24 +44,22 @@ func (d *deaths) set(status containers.Status) {
 	}
 }
 
-// forget takes a death back: the service has been started again.
-func (d *deaths) forget(name string) {
+// forget takes a death back that turned out to be an earlier one: the service
+// has been started again since. One that came later stays.
+func (d *deaths) forget(old containers.Status) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, dead := d.ended[name]; !dead {
+	if now := d.ended[old.Name]; now.ID != old.ID || !now.Finished.Equal(old.Finished) {
 		return
 	}
-	next := make(map[string]containers.Status, len(d.ended))
-	for k, v := range d.ended {
-		if k != name {
-			next[k] = v
-		}
-	}
+	next := maps.Clone(d.ended) // who waits reads the one before
+	delete(next, old.Name)
 	d.ended = next
 }
 
 // deathOf tells, as a *waiters.Dead, the first of the containers that dies; it
-// ends with ctx.
+// ends with ctx. What was seen dead is looked at again: it may have been seen
+// before this run started it.
 func (c *Crew) deathOf(ctx context.Context, watched []string) <-chan error {
 	over := make(chan error, 1)
 	if len(watched) == 0 {
@@ -68,14 +68,25 @@ func (c *Crew) deathOf(ctx context.Context, watched []string) <-chan error {
 	go func() { // ends with ctx, which its caller cancels
 		for {
 			ended, changed := c.deaths.wait()
+			var again <-chan time.Time
 			for _, name := range watched {
-				if status, dead := ended[name]; dead {
-					over <- &waiters.Dead{Name: name, Status: status, Logs: lastLines(ctx, c.Engine, name)}
+				status, dead := ended[name]
+				if !dead {
+					continue
+				}
+				switch now, err := c.Engine.Status(ctx, name); {
+				case err == nil && !now.Ended():
+					c.deaths.forget(status)
+				case err == nil, errors.Is(err, containers.ErrNotFound):
+					over <- &waiters.Dead{Name: name, Status: status, Logs: lastLines(ctx, c.Engine, name, tailLines)}
 					return
+				default:
+					again = time.After(lookAgain)
 				}
 			}
 			select {
 			case <-changed:
+			case <-again:
 			case <-ctx.Done():
 				return
 			}
@@ -83,6 +94,9 @@ func (c *Crew) deathOf(ctx context.Context, watched []string) <-chan error {
 	}()
 	return over
 }
+
+// lookAgain is the pause after an engine did not answer.
+const lookAgain = 100 * time.Millisecond
 
 // WatchDeaths follows the engine's events until ctx ends; the channel is
 // closed when it has stopped. A stream that breaks is opened again, and what
@@ -93,12 +107,12 @@ func (c *Crew) WatchDeaths(ctx context.Context) <-chan struct{} {
 		close(stopped)
 		return stopped
 	}
-	labels := map[string]string{containers.LabelStack: c.Stack.Name, containers.LabelRole: containers.RoleService}
+	labels := containers.OfStack(c.Stack.Name)
 	go func() {
 		defer close(stopped)
 		for ctx.Err() == nil {
-			_ = c.Engine.Events(ctx, labels, func() { c.lookForDead(ctx, labels) }, func(e containers.Event) {
-				if e.Kind != containers.EventEnded {
+			_ = c.Engine.Events(ctx, labels, func() { c.lookForDead(ctx) }, func(e containers.Event) {
+				if e.Kind != containers.EventEnded || containers.RoleOf(e.Labels) != containers.RoleService {
 					return
 				}
 				if status, err := c.Engine.Status(ctx, e.Name); err == nil && status.Ended() {
@@ -107,7 +121,7 @@ func (c *Crew) WatchDeaths(ctx context.Context) <-chan struct{} {
 			})
 			select {
 			case <-ctx.Done():
-			case <-time.After(100 * time.Millisecond):
+			case <-time.After(lookAgain):
 			}
 		}
 	}()
@@ -124,13 +138,13 @@ func (c *Crew) watches() bool {
 	return false
 }
 
-func (c *Crew) lookForDead(ctx context.Context, labels map[string]string) {
-	list, err := c.Engine.List(ctx, labels)
+func (c *Crew) lookForDead(ctx context.Context) {
+	list, err := containers.ListStack(ctx, c.Engine, c.Stack.Name)
 	if err != nil {
 		return
 	}
 	for _, status := range list {
-		if status.Ended() {
+		if status.Ended() && containers.RoleOf(status.Labels) == containers.RoleService {
 			c.deaths.set(status)
 		}
 	}

@@ -132,7 +132,7 @@ func (c *Crew) takeOver(ctx context.Context, a *active) (outcome, bool) {
 		if other.Name == a.Container || !slices.Contains(other.Volumes, a.Exclusive) {
 			continue
 		}
-		if other.Labels[containers.LabelStack] != c.Stack.Name {
+		if containers.StackOf(other.Labels) != c.Stack.Name {
 			if other.Running() {
 				o := failed("%s is held by the container %s, which is not of this stack: stop it first", a.Exclusive, other.Name)
 				o.conflict = true
@@ -222,12 +222,16 @@ func (c *Crew) stopService(ctx context.Context, name string, step *plan.Step, ca
 			return broke(err), status, false
 		}
 	}
+	hooked := ""
+	if err == nil {
+		hooked = PreStop(ctx, c.Engine, status, c.Killed)
+	}
 	status, err = c.stop(ctx, name, grace)
 	if err != nil {
 		return c.callFailed(ctx, err), status, false
 	}
 	e := record.About(events.ServiceStopped, step)
-	e.Container, e.Cause, e.Exclusive = name, cause, step.Exclusive
+	e.Container, e.Cause, e.Exclusive, e.Error = name, cause, step.Exclusive, hooked
 	if status.Ended() {
 		code := status.ExitCode
 		e.ExitCode, e.OOM = &code, status.OOMKilled

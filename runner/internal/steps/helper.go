@@ -40,7 +40,8 @@ func (c *Crew) helper(ctx context.Context, a *active, over <-chan error) outcome
 	if o, ok := c.startHelper(ctx, a); !ok {
 		return o
 	}
-	output := c.follow(life, a)
+	a.underway()
+	output := c.follow(life, a, containers.LogOptions{})
 
 	var end helperEnd
 	var stopped *outcome // why it was stopped before it had done its work
@@ -74,7 +75,7 @@ func (c *Crew) helper(ctx context.Context, a *active, over <-chan error) outcome
 	if err := output.finish(life, c.Engine, a.Container); err != nil {
 		return broke(err)
 	}
-	o.spec, o.parts, o.image = a.spec.Labels[containers.LabelSpec], plan.PartsOf(a.spec), image
+	o.spec, o.parts, o.image = a.spec.Labels[containers.LabelSpec], plan.PartsOf(a.spec, c.Stack.Secrets), image
 	o.values, o.held = output.handed(), true
 	if len(o.logs) == 0 {
 		o.logs = output.tail.lines()
@@ -138,7 +139,7 @@ func (c *Crew) makeHelper(ctx context.Context, a *active) (image string, o outco
 			return "", c.callFailed(ctx, err), false
 		}
 	}
-	if o, ok := c.create(ctx, a); !ok {
+	if o, ok := c.create(ctx, a, image); !ok {
 		return "", o, false
 	}
 	return image, outcome{}, true
@@ -164,7 +165,7 @@ func (c *Crew) image(ctx context.Context, a *active) (string, outcome, bool) {
 		e.Progress = &events.Progress{Text: "image: " + text}
 		c.Record.Note(e)
 	}
-	image, err := c.Engine.EnsureImage(ctx, a.spec.Image, a.spec.Platform, a.spec.Pull, report)
+	image, err := c.ensureImage(ctx, a.spec, report)
 	if err != nil {
 		return "", c.callFailed(ctx, err), false
 	}
@@ -172,8 +173,47 @@ func (c *Crew) image(ctx context.Context, a *active) (string, outcome, bool) {
 	return image.ID, outcome{}, true
 }
 
-// create makes the step's container, or finds the one that is its own already.
-func (c *Crew) create(ctx context.Context, a *active) (outcome, bool) {
+// ensureImage finds, pulls or builds the image: as with Compose, what can be
+// built is pulled first where it has a name of its own and no policy against it.
+func (c *Crew) ensureImage(ctx context.Context, spec containers.Spec, report func(string)) (containers.Image, error) {
+	if spec.Build == nil {
+		return c.Engine.EnsureImage(ctx, spec.Image, spec.Platform, spec.Pull, report)
+	}
+	// One at a time: services may share an image, and builds use all there is.
+	select {
+	case c.building <- struct{}{}:
+		defer func() { <-c.building }()
+	case <-ctx.Done():
+		return containers.Image{}, ctx.Err()
+	}
+	if id, known := c.images.Load(spec.Image); known && spec.Pull != containers.PullAlways {
+		return containers.Image{Ref: spec.Image, ID: id.(string)}, nil
+	}
+	if spec.Pull != containers.PullBuild {
+		image, err := c.Engine.EnsureImage(ctx, spec.Image, spec.Platform, spec.Pull, report)
+		if !errors.Is(err, containers.ErrImage) {
+			return image, err
+		}
+	}
+	builder, can := containers.AsBuilder(c.Engine)
+	if !can {
+		return containers.Image{}, fmt.Errorf("%w: %s is not there, and this engine builds none", containers.ErrImage, spec.Image)
+	}
+	image, err := builder.Build(ctx, spec.Image, spec.Platform, *spec.Build, report)
+	if err == nil {
+		c.images.Store(spec.Image, image.ID)
+	}
+	return image, err
+}
+
+// create makes the step's container from the image with this ID, or finds the
+// one that is its own already.
+func (c *Crew) create(ctx context.Context, a *active, image string) (outcome, bool) {
+	if c.takePrepared(ctx, a) {
+		a.ours = true
+		return outcome{}, true
+	}
+	a.spec.Labels[containers.LabelImage] = image
 	_, err := c.Engine.Create(ctx, a.spec)
 	if errors.Is(err, containers.ErrConflict) {
 		o := failed("the name %s is taken by a container that is not this step's: remove or rename that one (%v)", a.Container, err)

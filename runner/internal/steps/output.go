@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,11 +15,16 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/runner/internal/record"
+	"github.com/stagehand-dev/stagehand/secrets"
 	"github.com/stagehand-dev/stagehand/waiters"
 )
 
 const (
+	// tailLines are kept of what a container printed last; of one whose step failed it is
+	// keptLines, and keptBytes at most: what is looked at when it is gone.
 	tailLines = 20
+	keptLines = 1000
+	keptBytes = 128 << 10
 	// maxLine bounds what is kept of one line, in bytes.
 	maxLine = 4 << 10
 	// progressPause is the least time between two progress events of a step.
@@ -29,6 +35,13 @@ const (
 	// begun anew, after rereadPause each time.
 	rereadPatience = 30 * time.Second
 	rereadPause    = 250 * time.Millisecond
+	// outputPause is the least time between two events that tell a step's last line.
+	outputPause = 500 * time.Millisecond
+	// listenAfter is how long a service may take to be ready before anybody wants to
+	// know what it prints: a stream that is opened for each would slow the quick ones down.
+	listenAfter = time.Second
+	// listenTail are lines of before that, so that the last one is among them.
+	listenTail = 20
 )
 
 // output follows what a helper prints: its last lines, its progress and what
@@ -39,20 +52,26 @@ type output struct {
 	cancel context.CancelFunc
 	err    error
 
+	secrets *secrets.Masker
+
 	mu       sync.Mutex
 	values   map[string]string
 	lastText string
 }
 
-// follow reads the helper's log until it ends or ctx does. The goroutine is
-// owned by the output: finish waits for it.
-func (c *Crew) follow(ctx context.Context, a *active) *output {
+// follow reads the container's log until it ends or ctx does. The goroutines are
+// owned by the output: finish waits for them.
+func (c *Crew) follow(ctx context.Context, a *active, o containers.LogOptions) *output {
 	ctx, cancel := context.WithCancel(ctx)
-	out := &output{values: map[string]string{}, done: make(chan struct{}), cancel: cancel}
+	out := &output{values: map[string]string{}, secrets: c.Stack.Secrets, done: make(chan struct{}), cancel: cancel}
+	var telling sync.WaitGroup
+	telling.Go(func() { c.tell(ctx, a, &out.tail) })
 	go func() {
 		defer close(out.done)
+		defer telling.Wait()
 		defer cancel()
-		reader, err := c.Engine.Logs(ctx, a.Container, containers.LogOptions{Follow: true})
+		o.Follow = true
+		reader, err := c.Engine.Logs(ctx, a.Container, o)
 		if err != nil {
 			out.err = err
 			return
@@ -73,6 +92,46 @@ func (c *Crew) follow(ctx context.Context, a *active) *output {
 	return out
 }
 
+// tell tells the last line that was printed, as often as there is another one, until ctx is done.
+func (c *Crew) tell(ctx context.Context, a *active, t *tail) {
+	ticker := time.NewTicker(outputPause)
+	defer ticker.Stop()
+	for told := 0; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		line, count := t.last()
+		if count == told || line == "" {
+			continue
+		}
+		told = count
+		e := record.About(events.StepOutput, a.Step)
+		e.Attempt, e.Logs = a.attempt, []string{line}
+		c.Record.Note(e)
+	}
+}
+
+// listen tells what a service prints and reports, until stop is called.
+func (c *Crew) listen(ctx context.Context, a *active) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		timer := time.NewTimer(listenAfter)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+			<-c.follow(ctx, a, containers.LogOptions{Tail: listenTail}).done
+		}
+	})
+	return func() {
+		cancel()
+		listening.Wait()
+	}
+}
+
 // take keeps one line and returns the progress that it tells, if it does.
 func (o *output) take(line string) *events.Progress {
 	progress, key, value, ok := waiters.ParseLine(line)
@@ -84,6 +143,9 @@ func (o *output) take(line string) *events.Progress {
 	defer o.mu.Unlock()
 	if progress == nil {
 		o.values[key] = value
+		if secrets.Named(key) { // whatever the container prints of it from now on
+			o.secrets.Add(value)
+		}
 		return nil
 	}
 	o.lastText = strings.TrimSpace(line)
@@ -155,10 +217,10 @@ func (o *output) read(ctx context.Context, engine containers.Engine, name string
 }
 
 // lastLines reads the last lines of a container; none when they cannot be read.
-func lastLines(ctx context.Context, engine containers.Engine, name string) []string {
+func lastLines(ctx context.Context, engine containers.Engine, name string, lines int) []string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), outputPatience)
 	defer cancel()
-	reader, err := engine.Logs(ctx, name, containers.LogOptions{Tail: tailLines})
+	reader, err := engine.Logs(ctx, name, containers.LogOptions{Tail: lines})
 	if err != nil {
 		return nil
 	}
@@ -185,7 +247,11 @@ func eachLine(reader io.Reader, fn func(string)) error {
 		if err != nil {
 			return err
 		}
-		fn(strings.ToValidUTF8(strings.TrimRight(string(line), "\r"), "�"))
+		text := strings.ToValidUTF8(strings.TrimRight(string(line), "\r"), "�")
+		if long {
+			text += "…"
+		}
+		fn(text)
 		for long {
 			if _, long, err = b.ReadLine(); err != nil {
 				break
@@ -194,32 +260,47 @@ func eachLine(reader io.Reader, fn func(string)) error {
 	}
 }
 
-// tail is a ring of the last lines.
+// tail holds the last lines: keptLines, or fewer where these are long.
 type tail struct {
-	mu   sync.Mutex
-	ring []string
-	next int
+	mu    sync.Mutex
+	kept  []string
+	bytes int
+	count int // of all lines, also those that are not kept
 }
 
 func (t *tail) add(line string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.ring) < tailLines {
-		t.ring = append(t.ring, line)
-		return
+	t.kept = append(t.kept, line)
+	t.bytes += len(line)
+	t.count++
+	for len(t.kept) > keptLines || t.bytes > keptBytes {
+		t.bytes -= len(t.kept[0])
+		t.kept[0], t.kept = "", t.kept[1:]
 	}
-	t.ring[t.next] = line
-	t.next = (t.next + 1) % tailLines
 }
 
 func (t *tail) reset() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.ring, t.next = nil, 0
+	t.kept, t.bytes = nil, 0
+}
+
+// last is the last line, and how many there were.
+func (t *tail) last() (string, int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.kept) == 0 {
+		return "", t.count
+	}
+	return t.kept[len(t.kept)-1], t.count
 }
 
 func (t *tail) lines() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return append(append([]string(nil), t.ring[t.next:]...), t.ring[:t.next]...)
+	return slices.Clone(t.kept)
 }
+
+// few are the last tailLines of lines.
+func few(lines []string) []string { return lines[max(len(lines)-tailLines, 0):] }

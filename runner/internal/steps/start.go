@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,11 +9,15 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/plan"
+	"github.com/stagehand-dev/stagehand/waiters"
 )
 
 // startService is the verb start: the service's container runs, and is ready
 // where the stage says what that means.
 func (c *Crew) startService(ctx context.Context, a *active) outcome {
+	if status, ok := c.Seen[a.Container]; ok && a.Action == plan.Adopt && a.attempt == 1 && readyAsSeen(a, status) {
+		return c.standing(a, events.Adopted, "", status)
+	}
 	kind := events.Done
 	image := ""
 	if a.Action == plan.Adopt && a.attempt == 1 || c.stands(ctx, a) {
@@ -24,12 +29,14 @@ func (c *Crew) startService(ctx context.Context, a *active) outcome {
 			return o
 		}
 	}
-	o := outcome{kind: kind}
+	a.underway()
 	if a.Unit.Ready != nil {
-		if o = c.awaitCondition(ctx, a, a.Unit.Ready); o.failure != "" || o.broken != nil {
+		stop := c.listen(ctx, a)
+		o := c.awaitCondition(ctx, a, a.Unit.Ready)
+		stop()
+		if o.failure != "" || o.broken != nil {
 			return o
 		}
-		o.kind = kind
 	}
 	status, err := c.Engine.Status(ctx, a.Container)
 	if err != nil {
@@ -38,9 +45,20 @@ func (c *Crew) startService(ctx context.Context, a *active) outcome {
 	if status.Ended() {
 		return c.died(ctx, a, status)
 	}
-	o.spec, o.parts, o.image = a.spec.Labels[containers.LabelSpec], plan.PartsOf(a.spec), image
-	if image == "" {
-		o.image = status.ImageID
+	return c.standing(a, kind, image, status)
+}
+
+// readyAsSeen tells whether what the engine reports of a service that runs
+// already is all that its stage asks for.
+func readyAsSeen(a *active, status containers.Status) bool {
+	return status.Running() && (a.Unit.Ready == nil || waiters.Reported(a.Unit.Ready, a.Service, status))
+}
+
+// standing is the outcome of a service that runs and is ready. image may be
+// empty: then it is the one that the engine tells.
+func (c *Crew) standing(a *active, kind events.Outcome, image string, status containers.Status) outcome {
+	o := outcome{
+		kind: kind, spec: a.spec.Labels[containers.LabelSpec], parts: plan.PartsOf(a.spec, c.Stack.Secrets), image: cmp.Or(image, status.ImageID),
 	}
 	for _, p := range status.Ports {
 		o.addresses = append(o.addresses, fmt.Sprintf("%s->%d/%s", hostPort(p), p.Container, p.Protocol))
@@ -96,18 +114,27 @@ func (c *Crew) bringUp(ctx context.Context, a *active) (string, outcome, bool) {
 			return "", o, false
 		}
 	}
-	if action != plan.Restart {
-		if o, ok := c.create(ctx, a); !ok {
+	err := containers.ErrNotFound
+	if action == plan.Restart {
+		// It may be gone since the plan was made: what a runner that died had asked the
+		// engine to remove, the engine removes in its own time.
+		err = c.Engine.Start(ctx, a.Container)
+	}
+	if errors.Is(err, containers.ErrNotFound) {
+		if o, ok := c.create(ctx, a, image); !ok {
 			return "", o, false
 		}
 		c.mu.Lock()
 		c.made = append(c.made, a.Container)
 		c.mu.Unlock()
+		err = c.Engine.Start(ctx, a.Container)
 	}
-	if err := c.Engine.Start(ctx, a.Container); err != nil {
+	if err != nil {
 		return "", c.startFailed(ctx, a, err), false
 	}
-	c.deaths.forget(a.Container)
+	if o, ok := c.postStart(ctx, a); !ok {
+		return "", o, false
+	}
 	return image, outcome{}, true
 }
 
@@ -137,6 +164,6 @@ func (c *Crew) removeService(ctx context.Context, name string, step *plan.Step) 
 func (c *Crew) died(ctx context.Context, a *active, status containers.Status) outcome {
 	return outcome{
 		kind: events.Failed, status: &status, failure: "ended at once: " + status.Verdict(),
-		logs: lastLines(ctx, c.Engine, a.Container), spec: a.spec.Labels[containers.LabelSpec],
+		logs: lastLines(ctx, c.Engine, a.Container, keptLines), spec: a.spec.Labels[containers.LabelSpec],
 	}
 }

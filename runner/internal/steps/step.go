@@ -32,6 +32,8 @@ type outcome struct {
 	conflict  bool // something that is not the stack's is in the way
 	// held tells that the container may have written to its exclusive volume.
 	held bool
+	// aside are the tenants of an upgrade that were set aside; all others have arrived.
+	aside []string
 }
 
 func failed(format string, args ...any) outcome {
@@ -48,6 +50,8 @@ type active struct {
 	spec    containers.Spec // resolved, fully labelled
 	// ours: the container of that name is known to be this step's.
 	ours bool
+	// underway tells that all that is left is to wait.
+	underway func()
 }
 
 var errTimeout = errors.New("its time was over")
@@ -56,18 +60,20 @@ var errTimeout = errors.New("its time was over")
 // cancelled, records the outcome, and only then cleans up. It returns the
 // recorded step.ended, which says whether the step failed; the error means
 // that the engine or the ledger broke, and that nothing is known of the step.
-func (c *Crew) Execute(ctx context.Context, step *plan.Step, stage *stages.Stage) (events.Event, error) {
+// behind is the step that this one came behind, for the record. underway is called
+// each time that all that is left is to wait.
+func (c *Crew) Execute(ctx context.Context, step *plan.Step, stage *stages.Stage, behind string, underway func()) (events.Event, error) {
 	var o outcome
 	var a *active
 	var e events.Event
 	began := time.Now()
 	for attempt := 1; ; attempt++ {
 		e = record.About(events.StepStarted, step)
-		e.Attempt, e.Cause = attempt, step.Cause
+		e.Attempt, e.Cause, e.Behind = attempt, step.Cause, behind
 		if err := c.Record.Emit(e); err != nil {
 			return e, err
 		}
-		a = &active{Step: step, stage: stage, attempt: attempt}
+		a = &active{Step: step, stage: stage, attempt: attempt, underway: underway}
 		o = c.try(ctx, a)
 		if o.broken != nil {
 			return e, o.broken
@@ -124,6 +130,8 @@ func (c *Crew) try(ctx context.Context, a *active) outcome {
 		return c.startService(ctx, a)
 	case a.Verb == stages.Call:
 		return c.call(ctx, a)
+	case a.Verb == stages.Upgrade:
+		return c.upgrade(ctx, a)
 	}
 	return failed("unknown verb %q", a.Verb)
 }
@@ -150,10 +158,13 @@ func (c *Crew) resolveSpec(a *active) (outcome, bool) {
 // ending is the event that records an outcome.
 func ending(step *plan.Step, attempt int, o outcome) events.Event {
 	e := record.About(events.StepEnded, step)
-	e.Attempt, e.Outcome, e.Error, e.Conflict = attempt, o.kind, o.failure, o.conflict
+	e.Attempt, e.Outcome, e.Error, e.Conflict, e.Aside = attempt, o.kind, o.failure, o.conflict, o.aside
 	e.Logs, e.Values, e.Addresses, e.Spec, e.Image = o.logs, o.values, o.addresses, o.spec, o.image
 	if o.kind == events.Done {
 		e.Parts = o.parts
+	}
+	if o.kind != events.Failed && o.kind != events.TimedOut {
+		e.Logs = few(e.Logs)
 	}
 	if o.status != nil && o.status.Ended() {
 		code := o.status.ExitCode
@@ -186,7 +197,8 @@ func (c *Crew) pause(ctx context.Context, a *active, o outcome) error {
 		wait = min(2*wait, limit)
 	}
 	e := ending(step, attempt, o)
-	e.Kind, e.Cause = events.StepRetrying, fmt.Sprintf("attempt %d of %d in %s", attempt+1, stage.Retries.Count+1, wait)
+	e.Kind, e.Logs = events.StepRetrying, few(e.Logs)
+	e.Cause = fmt.Sprintf("attempt %d of %d in %s", attempt+1, stage.Retries.Count+1, wait)
 	if err := c.Record.Emit(e); err != nil {
 		return err
 	}
@@ -227,7 +239,7 @@ func (c *Crew) cleanUp(ctx context.Context, a *active, o outcome) {
 func (c *Crew) destroy(ctx context.Context, a *active) error {
 	if !a.ours {
 		status, err := c.Engine.Status(ctx, a.Container)
-		if errors.Is(err, containers.ErrNotFound) || err == nil && status.Labels[containers.LabelStack] != c.Stack.Name {
+		if errors.Is(err, containers.ErrNotFound) || err == nil && containers.StackOf(status.Labels) != c.Stack.Name {
 			return nil
 		}
 		if err != nil {

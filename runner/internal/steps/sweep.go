@@ -63,7 +63,7 @@ func (c *Crew) stray(ctx context.Context, l plan.Leftover, status containers.Sta
 		return e
 	}
 	code := status.ExitCode
-	e.ExitCode, e.OOM, e.Logs = &code, status.OOMKilled, lastLines(ctx, c.Engine, l.Container)
+	e.ExitCode, e.OOM, e.Logs = &code, status.OOMKilled, lastLines(ctx, c.Engine, l.Container, tailLines)
 	if volume := status.Labels[containers.LabelExclusive]; volume != "" && !c.holds.knows(volume, status) {
 		e.Exclusive = volume
 		c.holds.ended(volume, l.Step, containers.Spec{}, status)
@@ -89,7 +89,7 @@ func (c *Crew) lastAttempt(ctx context.Context, a *active) (outcome, bool) {
 	}
 	e := record.About(events.StepRetrying, a.Step)
 	code := status.ExitCode
-	e.ExitCode, e.OOM, e.Logs = &code, status.OOMKilled, lastLines(ctx, c.Engine, a.Container)
+	e.ExitCode, e.OOM, e.Logs = &code, status.OOMKilled, lastLines(ctx, c.Engine, a.Container, tailLines)
 	e.Cause = "the last attempt, of run " + status.Labels[containers.LabelRun]
 	e.Outcome, e.Error = events.Failed, status.Verdict()
 	if status.ExitCode == 0 && !status.OOMKilled {

@@ -17,6 +17,10 @@ type App struct {
 	Name   string
 	Fields map[string]string // as text, by the file's own key
 	Pos    problems.Pos
+	// Descriptor holds the fields that never change once the app is deployed, counts in their plain form.
+	Descriptor map[string]string
+	// Places are where the fields' values stand.
+	Places map[string]problems.Pos
 }
 
 var fieldName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
@@ -45,7 +49,7 @@ func (f *File) readApps() {
 		if !tree.Label(key, "an app") {
 			continue
 		}
-		app := App{Name: key.Value, Fields: map[string]string{}, Pos: tree.Pos(key)}
+		app := App{Name: key.Value, Fields: map[string]string{}, Places: map[string]problems.Pos{}, Pos: tree.Pos(key)}
 		if value := trees.Resolve(e.Value); value.Kind != yaml.MappingNode && !nodes.IsNull(value) {
 			f.list.Add(tree.Pos(value), shape, "the fields of app %s must be a mapping, not %s", app.Name, nodes.Kind(value))
 			continue
@@ -74,7 +78,7 @@ func (f *File) readFields(tree nodes.Tree, app *App, node *yaml.Node) {
 		}
 		f.Fields[variable] = name
 		if !nodes.IsNull(value) {
-			app.Fields[name] = value.Value
+			app.Fields[name], app.Places[name] = value.Value, tree.Pos(value)
 		}
 	}
 }

@@ -25,12 +25,14 @@ type Stage struct {
 	// Verb is run, await, start or call.
 	Verb                                        string
 	Each, Sequential, PerApp, Finally, Implicit bool
-	MaxParallel                                 int
-	Timeout                                     time.Duration
-	Retries                                     Retries
-	OnFailure                                   string
-	Keep                                        Keep
-	Pos                                         problems.Pos
+	// Upgrade: its services are those of the upgrades.
+	Upgrade         bool
+	MaxParallel     int
+	Timeout, Budget time.Duration
+	Retries         Retries
+	OnFailure       string
+	Keep            Keep
+	Pos             problems.Pos
 
 	// Tree is the file that it stands in.
 	Tree nodes.Tree
@@ -87,47 +89,6 @@ func (d *Stage) at(key string) problems.Pos {
 // Helpers tells whether the stage's containers come to an end.
 func (d *Stage) Helpers() bool { return (d.Verb == "run" || d.Verb == "await") && d.Inline == nil }
 
-// keys are those that a stage may have, sorted.
-var keys = []string{
-	"await", "call", "each", "exclusive", "finally", "keep", "max_parallel", "name", "needs", "on_failure", "order",
-	"per_app", "proof", "ready", "retries", "run", "start", "timeout", "until", "where",
-}
-
-// Keys are those that a stage may have, sorted.
-func Keys() []string { return slices.Clone(keys) }
-
-// readKey reads one of the keys that hold for all steps of a stage; variables in value are replaced.
-func (f *File) readKey(d *Stage, key string, value *yaml.Node) {
-	switch key {
-	case "each":
-		d.Each = d.Tree.Choice(value, key, "apps") != ""
-	case "where":
-		d.where = f.readFilter(d.Tree, value)
-	case "order":
-		d.Sequential = d.Tree.Choice(value, key, "parallel", "sequential") == "sequential"
-	case "max_parallel":
-		d.MaxParallel = d.Tree.Count(value, key, 1)
-	case "needs":
-		d.readNeeds(value)
-	case "per_app":
-		d.PerApp = d.Tree.Bool(value, key)
-	case "exclusive":
-		if _, ok := d.Tree.Text(value, key, "the key of a volume under volumes:"); ok {
-			d.Exclusive = value
-		}
-	case "timeout":
-		d.Timeout = d.Tree.Duration(value, key)
-	case "retries":
-		f.readRetries(d, value)
-	case "on_failure":
-		d.OnFailure = d.Tree.Choice(value, key, "stop", "skip_app", "continue")
-	case "keep":
-		f.readKeep(d, value)
-	case "finally":
-		d.Finally = d.Tree.Bool(value, key)
-	}
-}
-
 var verbs = []string{"run", "await", "start", "call"}
 
 // readStages reads stages: a list of mappings.
@@ -171,9 +132,9 @@ func (f *File) readStage(tree nodes.Tree, node *yaml.Node) *Stage {
 		key := trees.Resolve(e.Key).Value
 		switch {
 		case strings.HasPrefix(key, "x-"): // an extension, as everywhere in Compose files
-		case !slices.Contains(keys, key):
+		case !slices.Contains(keyNames, key):
 			misspelt = misspelt || slices.Contains(verbs, problems.Nearest(key, verbs))
-			f.list.Add(tree.Pos(e.Key), problems.OneOf(key, keys), "a stage has no key %q", key)
+			f.list.Add(tree.Pos(e.Key), problems.OneOf(key, keyNames), "a stage has no key %q", key)
 		case slices.Contains(verbs, key) && f.secondVerb(d, key):
 		case key == "name":
 		case slices.Contains(verbs, key):
@@ -185,7 +146,8 @@ func (f *File) readStage(tree nodes.Tree, node *yaml.Node) *Stage {
 				continue
 			}
 			if value, ok := tree.Interpolate(e.Value, f.Environment); ok {
-				f.readKey(d, key, value)
+				k := keys[slices.Index(keyNames, key)]
+				k.read(f, d, value, k.Field)
 			}
 		}
 	}
@@ -267,13 +229,13 @@ func (f *File) readRetries(d *Stage, value *yaml.Node) {
 	for _, e := range trees.Entries(value) {
 		switch key := trees.Resolve(e.Key).Value; key {
 		case "count":
-			d.Retries.Count = d.Tree.Count(e.Value, "count", 0)
+			d.Retries.Count = d.Tree.Count(e.Value, key, 0)
 		case "backoff":
-			d.Retries.Backoff = d.Tree.Duration(e.Value, "backoff")
+			d.Retries.Backoff = d.Tree.Duration(e.Value, key)
 		case "max_backoff":
-			d.Retries.MaxBackoff = d.Tree.Duration(e.Value, "max_backoff")
+			d.Retries.MaxBackoff = d.Tree.Duration(e.Value, key)
 		default:
-			f.list.Add(d.Tree.Pos(e.Key), problems.OneOf(key, []string{"count", "backoff", "max_backoff"}), "retries has no key %q", key)
+			f.list.Add(d.Tree.Pos(e.Key), problems.OneOf(key, retryFields.Keys()), "retries has no key %q", key)
 		}
 	}
 	if d.Retries.MaxBackoff < d.Retries.Backoff {
@@ -282,7 +244,7 @@ func (f *File) readRetries(d *Stage, value *yaml.Node) {
 }
 
 func (f *File) readKeep(d *Stage, value *yaml.Node) {
-	words := []string{"never", "on_failure", "always"}
+	words := keepWords.Words()
 	text, ok := d.Tree.Text(value, "keep", problems.OneOf("", words))
 	switch {
 	case !ok:

@@ -22,6 +22,8 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/signals"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/reaper"
+	"github.com/stagehand-dev/stagehand/secrets"
+	"github.com/stagehand-dev/stagehand/views/live"
 )
 
 // Command is the world that the command line runs in. Nothing below Main
@@ -66,7 +68,7 @@ func (c Command) Main(args []string) int {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	in := &invocation{Command: c}
+	in := &invocation{Command: c, masker: &secrets.Masker{}}
 	stop := in.signals.Watch(c.Signals, func(int) { cancel(exit.ErrInterrupted) })
 	defer stop()
 	root := in.root()
@@ -78,7 +80,7 @@ func (c Command) Main(args []string) int {
 	if err != nil && errors.Is(context.Cause(ctx), exit.ErrInterrupted) {
 		err = exit.ErrInterrupted // whatever a call that was cut short says of it
 	}
-	return exit.Tell(c.Stderr, err)
+	return exit.Tell(in.masker.Writer(c.Stderr), err)
 }
 
 // invocation is one command line being run.
@@ -86,8 +88,16 @@ type invocation struct {
 	Command
 	flags   flags.Globals
 	signals signals.Handler
+	// masker hides the secrets that are known so far: of the stacks that were read, and of runs that are shown.
+	masker *secrets.Masker
 	// asked: the user wanted the run to stop.
 	asked atomic.Bool
+	// passing: what this command line makes goes with it.
+	passing bool
+	// plain and quiet are how a run is shown: see bindLook.
+	plain, quiet bool
+	// live is the view that has the terminal now; nil where none has.
+	live atomic.Pointer[live.View]
 }
 
 func (in *invocation) root() *cobra.Command {
@@ -101,6 +111,10 @@ true; services stay. The same command, run again after any failure, goes on
 where it ended.
 
 ` + exit.Table(),
+		Example: `  stagehand up    # the stack file of this folder, or of one above
+  stagehand ps    # where it is reached
+  stagehand logs  # what it prints
+  stagehand down`,
 		Args:          cobra.ArbitraryArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -118,28 +132,34 @@ where it ended.
 	root.Flags().BoolVar(&version, "version", false, "print the version")
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages", "FlagUsagesWrapped 80"))
 	root.SetFlagErrorFunc(flags.Unknown)
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Short: "Says what a command does", RunE: help})
-	root.AddCommand(in.up(), in.down(), in.stop(), in.start(), in.restart(), in.exec(), in.pull(), in.config(), in.plan(), in.rehearse(), in.validate(), in.lint(), in.ps(), in.logs(), in.status(), in.events(), in.runs(), in.diagram(), in.diff(), in.gc(), in.version(), in.probe(), in.leaseHold(), in.reap())
-	root.InitDefaultHelpFlag()
-	for _, c := range root.Commands() {
+	root.CompletionOptions.DisableDefaultCmd = true // ours knows how to install it
+	root.SetHelpCommand(&cobra.Command{
+		Use: "help [COMMAND]", Short: "Says what a command does",
+		Example: "  stagehand help up\n  stagehand help apps remove", RunE: help,
+	})
+	root.AddCommand(in.init(), in.up(), in.test(), in.down(), in.stop(), in.start(), in.restart(), in.exec(), in.debug(), in.pull(), in.build(), in.config(), in.export(), in.plan(), in.rehearse(), in.validate(), in.lint(), in.ps(), in.logs(), in.status(), in.events(), in.runs(), in.apps(), in.upgrade(), in.serve(), in.diagram(), in.diff(), in.reportPage(), in.ui(), in.gc(), in.doctor(), in.schema(), in.completion(), in.man(), in.version(), in.probe(), in.leaseHold(), in.reap())
+	root.InitDefaultHelpCmd()
+	for _, c := range all(root) {
 		c.InitDefaultHelpFlag() // also where help is asked for by another command
-		c.DisableFlagsInUseLine = true
+		c.DisableFlagsInUseLine = c != root
 	}
+	in.completes(root)
 	return root
 }
 
 func help(cmd *cobra.Command, args []string) error {
-	root := cmd.Root()
-	if len(args) == 0 {
-		return root.Help()
-	}
-	for _, c := range root.Commands() {
-		if c.Name() == args[0] {
-			return c.Help()
+	c := cmd.Root()
+words:
+	for _, word := range args {
+		for _, sub := range c.Commands() {
+			if sub.Name() == word {
+				c = sub
+				continue words
+			}
 		}
+		return flags.UnknownCommand(c, word)
 	}
-	return flags.UnknownCommand(root, args[0])
+	return c.Help()
 }
 
 // getenv reads the environment.
@@ -155,7 +175,10 @@ func (in *invocation) getenv(name string) string {
 	return ""
 }
 
-// say tells people something that is no result: on standard error.
+// say tells people something that is no result: on standard error, above the live view where one stands there.
 func (in *invocation) say(format string, args ...any) {
-	fmt.Fprintf(in.Stderr, "stagehand: "+format+"\n", args...)
+	text := in.masker.Text(fmt.Sprintf("stagehand: "+format, args...))
+	if view := in.live.Load(); view == nil || !view.Say(text) {
+		fmt.Fprintln(in.Stderr, text)
+	}
 }

@@ -24,6 +24,9 @@ func (in *invocation) config() *cobra.Command {
 		Long: `Prints the stack's Compose model as YAML: variables replaced, files merged,
 templates once for each app. Values of the environment stand in it as they are,
 secret ones too. It needs no engine.`,
+		Example: `  stagehand config
+  stagehand config --services
+  stagehand config --json`,
 		Args: flags.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runConfig(cmd.Context(), o) },
 	}

@@ -30,6 +30,8 @@ func (in *invocation) stop() *cobra.Command {
 		Long: `Stops the named services, or all: what needs others before those, each by its own
 signal and stop_grace_period. The containers stay, for start or up. Helpers are
 left alone. With -p NAME no stack file is needed.`,
+		Example: `  stagehand stop
+  stagehand stop api`,
 	}, controlVerb{runner.Stop, true})
 }
 
@@ -40,6 +42,8 @@ func (in *invocation) start() *cobra.Command {
 		Long: `Starts the containers of the named services, or of all, in the stages' order, and
 waits until each is ready as its stage says. It makes no container and runs no
 helper: that is up's.`,
+		Example: `  stagehand start
+  stagehand start db api`,
 	}, controlVerb{runner.Start, false})
 }
 
@@ -50,6 +54,8 @@ func (in *invocation) restart() *cobra.Command {
 		Long: `Stops the named services, or all, and starts their containers again: stop, then
 start. Running services whose depends_on says restart: true of one of them are
 restarted with it. What changed in the stack file is not applied: that is up's.`,
+		Example: `  stagehand restart
+  stagehand restart api`,
 	}, controlVerb{runner.Restart, false})
 }
 
@@ -59,6 +65,7 @@ func (in *invocation) controls(cmd *cobra.Command, verb controlVerb) *cobra.Comm
 		return in.runControl(cmd.Context(), cmd.Name(), verb, timeout, args)
 	}
 	timeout.bind(cmd.Flags())
+	in.bindQuiet(cmd.Flags())
 	return cmd
 }
 
@@ -81,7 +88,7 @@ func (in *invocation) runControl(ctx context.Context, name string, verb controlV
 		return err
 	}
 	defer w.close(&err)
-	list, err := w.engine.List(ctx, ofStack(o.Name))
+	list, err := containers.ListStack(ctx, w.engine, o.Name)
 	if err != nil {
 		return exit.OfEngine(err)
 	}
@@ -93,7 +100,7 @@ func (in *invocation) runControl(ctx context.Context, name string, verb controlV
 		return err
 	}
 	defer func() { in.prune(ctx, w.ledger, o.Name, keep, err) }()
-	o.Engine, o.Ledger = w.engine, w.ledger
+	o.Engine, o.Ledger, o.Key = w.engine, w.ledger, w.key
 	result, err := in.control(ctx, w, o, verb)
 	switch {
 	case errors.Is(err, exit.ErrInterrupted) || err == nil && result.Verdict == events.VerdictInterrupted:
@@ -117,7 +124,7 @@ func (in *invocation) control(ctx context.Context, w *workshop, o runner.Control
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	o.Kill = in.onInterrupt(cancel)
-	result, err := in.shown(ctx, info, in.lines(o.Name, o.Stack), w.ledger, func(sink events.Sink) (runner.Result, error) {
+	result, err := in.shown(ctx, info, in.lines(o.Name, o.Stack), nil, w.ledger, func(sink events.Sink) (runner.Result, error) {
 		o.Sink = sink
 		return verb.act(ctx, o)
 	})
@@ -141,7 +148,7 @@ func services(name string, stack *stages.Stack, list []containers.Status, words 
 	if stack == nil {
 		for _, s := range list {
 			service := s.Labels[containers.LabelService]
-			if s.Labels[containers.LabelRole] == containers.RoleService {
+			if containers.RoleOf(s.Labels) == containers.RoleService {
 				add(service, service)
 			} else {
 				helpers[service] = true

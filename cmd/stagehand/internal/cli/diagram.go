@@ -22,6 +22,8 @@ func (in *invocation) diagram() *cobra.Command {
 sequence diagram: containers appear and go, with the time since the run's start.
 With --json it writes when each step began and how it ended.
 stagehand plan --mermaid draws what is going to happen.`,
+		Example: `  stagehand diagram > run.mmd
+  stagehand diagram --run 20260101-101010-abcdef`,
 		Args: flags.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runDiagram(cmd.Context(), run) },
 	}

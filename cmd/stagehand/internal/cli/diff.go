@@ -19,6 +19,8 @@ func (in *invocation) diff() *cobra.Command {
 		Long: `Says what changed from the first run to the second, step by step, from their
 events in the ledger: what failed first, then what made the greatest difference in
 time. Without IDs it compares the stack's latest two. stagehand runs lists the runs.`,
+		Example: `  stagehand diff  # the latest two runs
+  stagehand diff 20260101-101010-abcdef 20260102-101010-abcdef`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 0 && len(args) != 2 {
 				return exit.Misuse("stagehand diff takes the IDs of two runs or none, got %d: stagehand runs lists them", len(args))

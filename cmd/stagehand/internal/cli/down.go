@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -27,12 +28,17 @@ func (in *invocation) down() *cobra.Command {
 		Short: "Stops and removes what the stack has made",
 		Long: `Stops the stack's containers, what was started last first, each by its own
 signal and grace, and removes them and the stack's networks. Volumes stay
-unless --volumes is given. With -p NAME no stack file is needed.`,
+unless --volumes is given, and what apps were deployed with is remembered as
+long as they do. With -p NAME no stack file is needed.`,
+		Example: `  stagehand down
+  stagehand down --volumes  # its data too
+  stagehand -p demo down     # without its file`,
 		Args: flags.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runDown(cmd.Context(), volumes, timeout) },
 	}
 	cmd.Flags().BoolVar(&volumes, "volumes", false, "remove the stack's volumes too, and forget what was done")
 	timeout.bind(cmd.Flags())
+	in.bindQuiet(cmd.Flags())
 	return cmd
 }
 
@@ -62,7 +68,9 @@ func (in *invocation) runDown(ctx context.Context, volumes bool, timeout lockTim
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	kill := in.onInterrupt(cancel)
-	fan := &views.Fan{Keep: w.ledger, Show: []events.Sink{view}}
+	observers, over := in.observers(ctx)
+	defer over()
+	fan := &views.Fan{Keep: w.ledger, Show: append(observers, view)}
 	err = runner.Down(ctx, runner.DownOptions{
 		Stack: name, Engine: w.engine, Sink: fan, Ledger: w.ledger, Run: runID(), Volumes: volumes, Order: stack, Kill: kill, Lock: lock,
 	})
@@ -73,7 +81,10 @@ func (in *invocation) runDown(ctx context.Context, volumes bool, timeout lockTim
 		in.sayLeft(context.WithoutCancel(ctx), w.engine, name)
 		return &exit.Error{Code: exit.Interrupted}
 	}
-	return exit.OfEngine(err)
+	if err != nil || !volumes {
+		return exit.OfEngine(err)
+	}
+	return in.sayRegistered(ctx, w, name, stack)
 }
 
 // downView shows a down; it looks first at what there is, for the width of its
@@ -82,17 +93,17 @@ func (in *invocation) downView(ctx context.Context, w *workshop, name string, st
 	if in.flags.JSON {
 		return views.JSON{W: in.Stdout}, nil
 	}
-	list, err := w.engine.List(ctx, ofStack(name))
+	list, err := containers.ListStack(ctx, w.engine, name)
 	if err != nil {
 		return nil, err
 	}
-	kept, err := w.engine.ListVolumes(ctx, ofStack(name))
+	kept, err := w.engine.ListVolumes(ctx, containers.OfStack(name))
 	if err != nil {
 		return nil, err
 	}
 	lines := in.lines(name, nil)
 	for _, s := range list {
-		lines.Steps = append(lines.Steps, s.Labels[containers.LabelStep])
+		lines.Steps = append(lines.Steps, cmp.Or(s.Labels[containers.LabelStep], s.Labels[containers.LabelService]))
 	}
 	switch {
 	case len(kept) > 0 && volumes:
@@ -112,7 +123,7 @@ const lookBriefly = 5 * time.Second
 func (in *invocation) sayLeft(ctx context.Context, engine containers.Engine, name string) {
 	ctx, cancel := context.WithTimeout(ctx, lookBriefly)
 	defer cancel()
-	list, err := engine.List(ctx, ofStack(name))
+	list, err := containers.ListStack(ctx, engine, name)
 	again := in.flags.Command(name, "down")
 	switch {
 	case err != nil:

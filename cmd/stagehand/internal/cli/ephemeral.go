@@ -11,7 +11,7 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/ephemeral"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/compose"
-	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/problems"
 	"github.com/stagehand-dev/stagehand/reaper"
 	"github.com/stagehand-dev/stagehand/runner"
@@ -19,11 +19,16 @@ import (
 	"github.com/stagehand-dev/stagehand/views"
 )
 
-// runEphemeral is up, and a down that comes in any case: from here in order,
+// lifetime is what an ephemeral run does between its beginning and the end of
+// all that it has made. w's engine shows nothing but that.
+type lifetime func(ctx context.Context, w *workshop, stack *stages.Stack, r reported) error
+
+// runEphemeral is live, and a down that comes in any case: from here in order,
 // from the watching process when this one is killed.
-func (in *invocation) runEphemeral(ctx context.Context, o upOptions) (err error) {
+func (in *invocation) runEphemeral(ctx context.Context, live lifetime) (err error) {
+	in.passing = true
 	run := runID()
-	stack, err := in.loadEphemeral(ctx, run)
+	stack, base, err := in.loadEphemeral(ctx, run)
 	if err != nil {
 		return err
 	}
@@ -32,6 +37,22 @@ func (in *invocation) runEphemeral(ctx context.Context, o upOptions) (err error)
 		return err
 	}
 	defer w.close(&err)
+	if err := in.judge(ctx, stack, w.engine); err != nil {
+		return err
+	}
+	info, err := w.engine.Info(ctx)
+	if err != nil {
+		return exit.OfEngine(err)
+	}
+	// Before anything is made, the lease too.
+	guard, err := in.watch(ctx, reaper.Request{
+		Run: run, Stack: stack.Name, Endpoint: in.endpoint(), EngineID: info.ID, Ledger: in.ledgerAddress(w.ledger),
+	})
+	if err != nil {
+		return exit.OfEngine(err)
+	}
+	over := guard.Done
+	defer func() { over() }()
 	holder := in.holder()
 	holder.Run = run
 	release, err := ephemeral.Hold(ctx, w.engine, stack.Name, holder)
@@ -42,24 +63,13 @@ func (in *invocation) runEphemeral(ctx context.Context, o upOptions) (err error)
 	if err := ephemeral.RefuseStanding(ctx, w.engine, stack.Name, in.flags.Command(stack.Name, "down", "--volumes")); err != nil {
 		return exit.OfEngine(err)
 	}
-	info, err := w.engine.Info(ctx)
-	if err != nil {
-		return exit.OfEngine(err)
-	}
-	guard, err := in.watch(ctx, reaper.Request{
-		Run: run, Stack: stack.Name, Endpoint: in.endpoint(), EngineID: info.ID, Ledger: in.ledgerAddress(w.ledger),
-	})
-	if err != nil {
-		return exit.OfEngine(err)
-	}
-	own := &workshop{reaper.Own(w.engine, run), w.ledger}
-	err = in.guarded(ctx, guard, stack.Name, func() error { return in.live(ctx, own, stack, run, o) })
+	own := &workshop{reaper.Own(w.engine, run), w.ledger, w.key}
+	err = in.guarded(ctx, guard, stack.Name, func() error { return live(ctx, own, stack, reported{run, base}) })
 	if broken := in.takeDown(ctx, own, stack); broken != nil {
-		guard.Abandon()
+		over = guard.Abandon
 		in.say("what is left of %s is removed by the process that watches over this one", stack.Name)
 		return errors.Join(err, broken)
 	}
-	guard.Done()
 	return err
 }
 
@@ -81,30 +91,30 @@ func (in *invocation) guarded(ctx context.Context, guard *reaper.Guard, stack st
 	return err
 }
 
-// loadEphemeral reads the stack under the name that it has in the run only.
-func (in *invocation) loadEphemeral(ctx context.Context, run string) (*stages.Stack, error) {
+// loadEphemeral reads the stack under the name that it has in the run only;
+// base is its name otherwise.
+func (in *invocation) loadEphemeral(ctx context.Context, run string) (stack *stages.Stack, base string, err error) {
 	o, err := in.source()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	if o.Name == "" {
-		// Where the files cannot be read at all, loading them says why.
-		if source := compose.Open(o, &problems.List{}); source != nil {
-			o.Name = ephemeral.Name(source.Name, run)
+	// Where the files cannot be read at all, loading them says why.
+	if source := compose.Open(o, &problems.List{}); source != nil {
+		base = source.Name
+		if o.Name == "" {
+			o.Name = ephemeral.Name(base, run)
 			in.flags.Name = o.Name // what is told to be typed is to find it
 		}
 	}
-	return in.loadFrom(ctx, o)
+	stack, err = in.loadFrom(ctx, o)
+	return stack, base, err
 }
 
-// live is the run and, where it came to that, the time of its services.
-func (in *invocation) live(ctx context.Context, w *workshop, stack *stages.Stack, run string, o upOptions) error {
+// stay is the run and, where it came to that, the time of its services.
+func (in *invocation) stay(ctx context.Context, w *workshop, stack *stages.Stack, r reported, o upOptions) error {
 	began := time.Now()
-	result, err := in.carryOut(ctx, w, stack, runner.Options{Run: run, Ledger: ephemeral.Records{Ledger: w.ledger}})
-	if err != nil {
-		return exit.OfEngine(err)
-	}
-	if err := upshot(result); err != nil {
+	result, err := in.carryOut(ctx, w, stack, runner.Options{Run: r.run, Ledger: ephemeral.Records{Ledger: w.ledger}})
+	if err := in.report(ctx, w, stack, r, o.reports, ending(result, err)); err != nil {
 		return err
 	}
 	if o.attach {
@@ -113,7 +123,7 @@ func (in *invocation) live(ctx context.Context, w *workshop, stack *stages.Stack
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	in.signals.On(func(int) { cancel() })
-	list, err := w.engine.List(ctx, ofStack(stack.Name))
+	list, err := containers.ListStack(ctx, w.engine, stack.Name)
 	if err != nil && ctx.Err() == nil {
 		return exit.OfEngine(err)
 	}
@@ -143,9 +153,11 @@ func (in *invocation) takeDown(ctx context.Context, w *workshop, stack *stages.S
 	if err != nil {
 		return exit.OfEngine(err)
 	}
-	fan := &views.Fan{Keep: w.ledger, Show: []events.Sink{view}}
+	observers, gone := in.observers(ctx)
+	defer gone()
+	fan := &views.Fan{Keep: w.ledger, Show: append(in.folded(view), observers...)}
 	err = runner.Down(ctx, runner.DownOptions{
-		Stack: stack.Name, Engine: w.engine, Sink: fan, Ledger: w.ledger, Run: runID(), Volumes: true, Order: stack, Kill: kill,
+		Stack: stack.Name, Engine: w.engine, Sink: fan, Ledger: ephemeral.Records{Ledger: w.ledger}, Run: runID(), Volumes: true, Order: stack, Kill: kill,
 	})
 	if errors.Is(context.Cause(ctx), exit.ErrInterrupted) {
 		return exit.ErrInterrupted

@@ -25,8 +25,11 @@ func (in *invocation) events() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events [OPTIONS]",
 		Short: "Prints the events of a run from the ledger",
-		Args:  flags.NoArguments,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return in.runEvents(cmd.Context(), o) },
+		Example: `  stagehand events
+  stagehand events --follow --json
+  stagehand events --run 20260101-101010-abcdef`,
+		Args: flags.NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return in.runEvents(cmd.Context(), o) },
 	}
 	cmd.Flags().BoolVar(&o.follow, "follow", false, "go on until the run has ended; wait for one if there is none")
 	cmd.Flags().StringVar(&o.run, "run", "", "the run's `ID` (default the stack's latest)")

@@ -23,6 +23,8 @@ func (in *invocation) exec() *cobra.Command {
 There is no terminal: the command has no TTY and no standard input, and both of
 its streams come on standard output. What follows SERVICE is the command's. With
 -p NAME no stack file is needed.`,
+		Example: `  stagehand exec db psql -U app -c 'select 1'
+  stagehand exec hivemind-api env`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return exit.Misuse("exec needs a SERVICE and a COMMAND: see stagehand exec --help")
@@ -53,7 +55,7 @@ func (in *invocation) runExec(ctx context.Context, service string, command []str
 	if !ok {
 		return exit.Misuse("this engine cannot run a command in a container")
 	}
-	list, err := engine.List(ctx, ofStack(name))
+	list, err := containers.ListStack(ctx, engine, name)
 	if err != nil {
 		return exit.OfEngine(err)
 	}

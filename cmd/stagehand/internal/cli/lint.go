@@ -22,6 +22,8 @@ func (in *invocation) lint() *cobra.Command {
 		Long: "Names the traps in a stack file or a plain Compose file: what is allowed, and yet makes\n" +
 			"a start-up hang, fail or take longer than it must, each with its place and its mend.\n" +
 			"It needs no engine. What is an error is said by validate, and here too.",
+		Example: `  stagehand lint
+  stagehand lint -f compose.yaml --strict`,
 		Args: flags.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runLint(cmd.Context(), strict) },
 	}

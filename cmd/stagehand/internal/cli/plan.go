@@ -19,8 +19,11 @@ func (in *invocation) plan() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan [OPTIONS]",
 		Short: "Says what up would do, and why, and does nothing",
-		Args:  flags.NoArguments,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return in.runPlan(cmd.Context(), mermaid, again) },
+		Example: `  stagehand plan
+  stagehand plan --rerun setup/hivemind  # what that would do again
+  stagehand plan --mermaid`,
+		Args: flags.NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return in.runPlan(cmd.Context(), mermaid, again) },
 	}
 	again.bind(cmd.Flags())
 	cmd.Flags().BoolVar(&mermaid, "mermaid", false, "as a Mermaid sequence diagram")
@@ -44,7 +47,10 @@ func (in *invocation) runPlan(ctx context.Context, mermaid bool, again again) (e
 		return err
 	}
 	defer w.close(&err)
-	p, err := runner.Plan(ctx, stack, w.engine, w.ledger, asked)
+	if err := in.judge(ctx, stack, w.engine); err != nil {
+		return err
+	}
+	p, err := runner.Plan(ctx, stack, w.engine, w.ledger, w.key, asked)
 	if err != nil {
 		return exit.OfEngine(err)
 	}

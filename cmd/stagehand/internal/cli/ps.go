@@ -11,6 +11,7 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/engines"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
+	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/views"
 	"github.com/stagehand-dev/stagehand/views/text"
 )
@@ -20,8 +21,10 @@ func (in *invocation) ps() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ps [OPTIONS]",
 		Short: "Lists the stack's running containers and where they are reached",
-		Args:  flags.NoArguments,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return in.runPS(cmd.Context(), all) },
+		Example: `  stagehand ps
+  stagehand ps --all --json`,
+		Args: flags.NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return in.runPS(cmd.Context(), all) },
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "those too that have ended")
 	return cmd
@@ -41,7 +44,7 @@ func (in *invocation) runPS(ctx context.Context, all bool) (err error) {
 	if err != nil {
 		return exit.OfEngine(err)
 	}
-	list, err := engine.List(ctx, ofStack(name))
+	list, err := containers.ListStack(ctx, engine, name)
 	if err != nil {
 		return exit.OfEngine(err)
 	}

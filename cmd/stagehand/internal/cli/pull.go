@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 
@@ -14,7 +13,6 @@ import (
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/containers"
-	"github.com/stagehand-dev/stagehand/problems"
 	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/views"
 )
@@ -26,6 +24,8 @@ func (in *invocation) pull() *cobra.Command {
 		Long: `Pulls the images of the named services, helpers too, or of all, but for those that
 are built here or have pull_policy: never. Nothing is started: the next up makes
 anew what runs on an image that has moved.`,
+		Example: `  stagehand pull
+  stagehand pull db api`,
 		RunE: func(cmd *cobra.Command, args []string) error { return in.runPull(cmd.Context(), args) },
 	}
 }
@@ -95,25 +95,20 @@ func (in *invocation) runPull(ctx context.Context, words []string) (err error) {
 // has none to pull it says why.
 func (in *invocation) wanted(stack *stages.Stack, words []string) ([]image, error) {
 	var out []image
-	known := map[string]bool{}
-	for _, name := range slices.Sorted(maps.Keys(stack.Services)) {
-		s := stack.Services[name]
-		known[s.Name], known[s.Template] = true, true
-		named := slices.Contains(words, s.Name) || slices.Contains(words, s.Template)
+	services, err := chosen(stack, words)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range services {
 		i := image{s.Spec.Image, s.Spec.Platform}
 		switch {
-		case len(words) > 0 && !named || slices.Contains(out, i):
-		case s.Build || s.Spec.Pull == containers.PullNever:
-			if named {
-				in.say("%s is left out: it is built here, or its pull_policy is never", name)
+		case slices.Contains(out, i):
+		case s.Spec.Build != nil || s.Spec.Pull == containers.PullNever:
+			if len(words) > 0 {
+				in.say("%s is left out: it is built here, or its pull_policy is never", s.Name)
 			}
 		default:
 			out = append(out, i)
-		}
-	}
-	for _, word := range words {
-		if !known[word] {
-			return nil, exit.Misuse("%s has no service %q: %s", stack.Name, word, problems.OneOf(word, slices.Sorted(maps.Keys(known))))
 		}
 	}
 	return out, nil

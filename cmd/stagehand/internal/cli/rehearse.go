@@ -32,6 +32,8 @@ killed in the middle of its work and executed once more after its outcome was
 lost. Each time it must end with the same containers and the same files in its
 volumes. The helpers for which that is not so are named; then the exit code
 is 3. Nothing of the copy is left, also after Ctrl-C.`,
+		Example: `  stagehand rehearse
+  stagehand rehearse --json  # for a CI job`,
 		Args: flags.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runRehearse(cmd.Context(), allow) },
 	}

@@ -27,6 +27,8 @@ func (in *invocation) runs() *cobra.Command {
 		Long: fmt.Sprintf(`Lists the stack's runs that the ledger has, the latest first: the newest %d, or
 as many as $STAGEHAND_RETAIN says. STEPS are those that there was something to
 do for, of all. stagehand events --run RUN prints what happened in one.`, ledger.Retained),
+		Example: `  stagehand runs
+  stagehand runs --all`,
 		Args: flags.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runRuns(cmd.Context(), all) },
 	}

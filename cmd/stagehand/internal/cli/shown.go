@@ -2,8 +2,12 @@ package cli
 
 import (
 	"context"
+	"os"
+	"runtime"
 
+	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/term"
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/engines"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
@@ -11,13 +15,40 @@ import (
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/runner"
 	"github.com/stagehand-dev/stagehand/views"
+	"github.com/stagehand-dev/stagehand/views/ci"
+	"github.com/stagehand-dev/stagehand/views/live"
 )
 
+// bindQuiet declares --quiet for a command that shows a run.
+func (in *invocation) bindQuiet(f *pflag.FlagSet) {
+	f.BoolVarP(&in.quiet, "quiet", "q", false, "print nothing before the end, and then how it ended")
+}
+
+// bindLook declares how a run is shown.
+func (in *invocation) bindLook(f *pflag.FlagSet) {
+	in.bindQuiet(f)
+	f.BoolVar(&in.plain, "plain", false, "print lines on a terminal too, as elsewhere, and no live view")
+}
+
 // shown does what speaks in events, keeps these and shows them: as JSON where
-// that was asked for, else as lines with a heartbeat.
-func (in *invocation) shown(ctx context.Context, engine containers.Info, lines *views.Lines, keep events.Sink, do func(events.Sink) (runner.Result, error)) (runner.Result, error) {
+// that was asked for, live where there is a terminal for it and run is not nil, else as lines with a heartbeat.
+func (in *invocation) shown(ctx context.Context, engine containers.Info, lines *views.Lines, run *live.Run, keep events.Sink, do func(events.Sink) (runner.Result, error)) (runner.Result, error) {
 	lines.Host = engines.Host(engine)
-	fan := &views.Fan{Keep: keep, Show: []events.Sink{lines}}
+	fan := &views.Fan{Keep: keep, Show: in.folded(lines)}
+	if terminal := in.terminal(); run != nil && terminal != nil {
+		view := &live.View{Run: run, Terminal: terminal, Input: terminalOf(in.Stdin), Environ: in.environ()}
+		lines.Brief = true
+		fan.Show = []events.Sink{view, lines}
+		if terminalOf(in.Stderr) != nil {
+			in.live.Store(view)
+		}
+		defer func() {
+			if err := view.Close(); err != nil {
+				in.say("the live view ended early: %v", err)
+			}
+			in.live.Store(nil)
+		}()
+	}
 	beating, stopBeating := context.WithCancel(ctx)
 	var group errgroup.Group
 	if in.flags.JSON {
@@ -28,6 +59,9 @@ func (in *invocation) shown(ctx context.Context, engine containers.Info, lines *
 			return nil
 		})
 	}
+	observers, over := in.observers(ctx)
+	defer over()
+	fan.Show = append(fan.Show, observers...)
 	result, err := do(fan)
 	stopBeating()
 	_ = group.Wait() // gives no error
@@ -35,6 +69,27 @@ func (in *invocation) shown(ctx context.Context, engine containers.Info, lines *
 		in.say("%v", broken)
 	}
 	return result, err
+}
+
+// terminal is where a live view can stand; nil where lines are wanted.
+func (in *invocation) terminal() *os.File {
+	terminal := terminalOf(in.Stdout)
+	name := in.getenv("TERM")
+	if in.flags.JSON || in.plain || in.quiet || in.getenv("CI") != "" || ci.Of(in.getenv) != "" ||
+		name == "dumb" || name == "" && runtime.GOOS != "windows" ||
+		terminal == nil || !live.Foreground(terminal) {
+		return nil
+	}
+	return terminal
+}
+
+// terminalOf is the stream's terminal; nil where it is none. The stream is a reader or a writer.
+func terminalOf(stream any) *os.File {
+	file, ok := stream.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return nil
+	}
+	return file
 }
 
 // onInterrupt answers the user's wish to stop what stops containers: the first

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/stagehand-dev/stagehand/ledger"
 	"github.com/stagehand-dev/stagehand/plan"
 	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/secrets"
 	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/views"
 )
@@ -26,12 +26,12 @@ import (
 func (in *invocation) source() (compose.Options, error) {
 	o := compose.Options{
 		Files: slices.Clone(in.flags.Files), Profiles: in.flags.Profiles, EnvFiles: slices.Clone(in.flags.EnvFiles),
-		Name: in.flags.Name, Environ: in.Environ,
+		Name: in.flags.Name, Environ: in.Environ, Secrets: in.masker,
 	}
 	for _, list := range [][]string{o.Files, o.EnvFiles} {
 		for i, file := range list {
-			if file != "-" && in.Dir != "" && !filepath.IsAbs(file) {
-				list[i] = filepath.Join(in.Dir, file)
+			if file != "-" {
+				list[i] = in.within(file)
 			}
 		}
 	}
@@ -67,13 +67,25 @@ func (in *invocation) loadFrom(ctx context.Context, o compose.Options) (*stages.
 }
 
 // warn tells the stack's warnings.
-func (in *invocation) warn(stack *stages.Stack) {
-	for _, w := range stack.Warnings {
+func (in *invocation) warn(stack *stages.Stack) { in.warnings(stack.Warnings) }
+
+// judge tells what the engine cannot do of the stack; the error says what it would refuse.
+func (in *invocation) judge(ctx context.Context, stack *stages.Stack, engine containers.Engine) error {
+	list, err := stack.Judge(ctx, engine)
+	if err != nil {
+		return exit.OfEngine(err)
+	}
+	in.warnings(list.Warnings())
+	return list.Err()
+}
+
+func (in *invocation) warnings(list []problems.Problem) {
+	for _, w := range list {
 		text := fmt.Sprintf("%s: warning: %s", w.Pos, w.Message)
 		if w.Expected != "" {
 			text += " (" + w.Expected + ")"
 		}
-		fmt.Fprintln(in.Stderr, text)
+		fmt.Fprintln(in.masker.Writer(in.Stderr), text)
 	}
 }
 
@@ -116,9 +128,11 @@ func steps(stack *stages.Stack) []*plan.Step {
 
 // lines is the view of a run of the stack for people; file may be nil.
 func (in *invocation) lines(name string, file *stages.Stack) *views.Lines {
-	lines := &views.Lines{W: in.Stdout, Command: func(words ...string) string { return in.flags.Command(name, words...) }}
+	lines := &views.Lines{W: in.Stdout, Brief: in.quiet, Command: func(words ...string) string { return in.flags.Command(name, words...) }}
+	lines.After = map[string]string{}
 	for _, s := range steps(file) {
 		lines.Steps = append(lines.Steps, s.ID)
+		lines.After[s.ID] = strings.Join(slices.Concat(s.After, s.Needs), ", ")
 	}
 	return lines
 }
@@ -129,8 +143,8 @@ func (in *invocation) ledger(ctx context.Context) (*ledger.Ledger, error) {
 	if address == "" {
 		address = in.getenv("STAGEHAND_LEDGER")
 	}
-	if in.Dir != "" && address != "" && !filepath.IsAbs(address) && !strings.Contains(address, "://") {
-		address = filepath.Join(in.Dir, address)
+	if address != "" && !strings.Contains(address, "://") {
+		address = in.within(address)
 	}
 	return ledger.Open(ctx, address)
 }
@@ -147,6 +161,8 @@ func (in *invocation) ledgerAddress(l *ledger.Ledger) string {
 type workshop struct {
 	engine containers.Engine
 	ledger *ledger.Ledger
+	// key seals secrets in the ledger.
+	key *secrets.Key
 }
 
 // open opens ledger and engine; close them with close.
@@ -159,7 +175,7 @@ func (in *invocation) open(ctx context.Context) (*workshop, error) {
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	return &workshop{engine, l}, nil
+	return &workshop{engine, l, in.key(l)}, nil
 }
 
 func (w *workshop) close(err *error) { *err = errors.Join(*err, w.engine.Close(), w.ledger.Close()) }
@@ -184,5 +200,3 @@ func runID() string {
 	_, _ = rand.Read(random[:]) // never fails, as of Go 1.24
 	return fmt.Sprintf("%s-%x", time.Now().UTC().Format("20060102-150405"), random)
 }
-
-func ofStack(name string) map[string]string { return map[string]string{containers.LabelStack: name} }

@@ -20,6 +20,8 @@ func (in *invocation) status() *cobra.Command {
 		Short: "Says where each step of the latest run stands",
 		Long: `Says where each step of the latest run stands: what a wait saw last, how a step
 ended, the container's state now, and who is at work on the stack. It can be asked while a run goes on.`,
+		Example: `  stagehand status
+  stagehand status -p demo --json`,
 		Args: flags.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runStatus(cmd.Context()) },
 	}
@@ -62,7 +64,7 @@ func (in *invocation) observe(ctx context.Context, name string) ([]containers.St
 	if err != nil {
 		return nil, nil, err
 	}
-	list, err := engine.List(ctx, ofStack(name))
+	list, err := containers.ListStack(ctx, in.discreet(engine), name)
 	holder, lookErr := leaseHolder(ctx, engine, name)
 	return list, holder, errors.Join(err, lookErr, engine.Close())
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -10,19 +11,23 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/follow"
+	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/ledger"
 	"github.com/stagehand-dev/stagehand/runner"
 	"github.com/stagehand-dev/stagehand/stages"
+	"github.com/stagehand-dev/stagehand/views/live"
 )
 
 type upOptions struct {
 	attach    bool
 	ephemeral bool
 	keep      bool
+	build     bool
 	onFailure string
 	again     again
 	lock      lockTimeout
+	reports   reports
 }
 
 func (in *invocation) up() *cobra.Command {
@@ -53,8 +58,11 @@ the run has made is removed, volumes too.`,
 	cmd.Flags().BoolVar(&o.attach, "attach", false, "then follow the services' logs until Ctrl-C")
 	cmd.Flags().BoolVar(&o.ephemeral, "ephemeral", false, "leave nothing behind, however this ends; stays in the foreground until Ctrl-C")
 	cmd.Flags().BoolVar(&o.keep, "keep-helpers", false, "leave the helpers of this run there when they have ended, until the next up without this flag, or down")
+	cmd.Flags().BoolVar(&o.build, "build", false, "build the images of services with build: first, also those that are there")
 	o.again.bind(cmd.Flags())
 	o.lock.bind(cmd.Flags())
+	o.reports.bind(cmd.Flags())
+	in.bindLook(cmd.Flags())
 	cmd.Flags().StringVar(&o.onFailure, "on-failure", "", "`keep|down` the services of a run that failed; down removes what this run made (default as the stack file says)")
 	return cmd
 }
@@ -64,11 +72,17 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 	if policy != "" && policy != stages.KeepUp && policy != stages.TakeDown {
 		return exit.Misuse("--on-failure %s: expected keep or down", o.onFailure)
 	}
+	if in.quiet && in.flags.JSON {
+		return exit.Misuse("--quiet and --json exclude each other")
+	}
 	if o.attach && in.flags.JSON {
 		return exit.Misuse("--attach and --json exclude each other: follow with stagehand logs --follow --json")
 	}
 	lock, err := in.lock(o.lock)
 	if err != nil {
+		return err
+	}
+	if err := in.prepare(&o.reports); err != nil {
 		return err
 	}
 	if o.ephemeral {
@@ -81,7 +95,12 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 		if o.keep {
 			return exit.Misuse("--ephemeral and --keep-helpers exclude each other")
 		}
-		return in.runEphemeral(ctx, o)
+		if o.build {
+			return exit.Misuse("--ephemeral and --build exclude each other, as the images would stay: stagehand build comes first")
+		}
+		return in.runEphemeral(ctx, func(ctx context.Context, w *workshop, stack *stages.Stack, r reported) error {
+			return in.stay(ctx, w, stack, r, o)
+		})
 	}
 	stack, err := in.load(ctx)
 	if err != nil {
@@ -99,20 +118,37 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 		return err
 	}
 	defer w.close(&err)
+	if err := in.judge(ctx, stack, w.engine); err != nil {
+		return err
+	}
 	keep, err := in.retained()
 	if err != nil {
 		return err
 	}
 	defer func() { in.prune(ctx, w.ledger, stack.Name, keep, err) }()
-	began := time.Now()
-	result, err := in.carryOut(ctx, w, stack, runner.Options{Run: runID(), Ledger: w.ledger, OnFailure: policy, Asked: asked, Lock: lock})
-	if err != nil {
-		return exit.OfEngine(err)
+	if o.build {
+		if err := runner.CheckApps(ctx, stack, w.engine, w.ledger); err != nil {
+			return exit.OfEngine(err)
+		}
+		if err := in.buildFirst(ctx, w.engine, stack); err != nil {
+			return err
+		}
 	}
-	if err := upshot(result); err != nil || !o.attach {
+	began := time.Now()
+	run := runID()
+	result, err := in.carryOut(ctx, w, stack, runner.Options{Run: run, Ledger: w.ledger, OnFailure: policy, Asked: asked, Lock: lock})
+	if err := in.report(ctx, w, stack, reported{run, stack.Name}, o.reports, ending(result, err)); err != nil || !o.attach {
 		return err
 	}
 	return in.attach(ctx, w, stack.Name, began, "leaves them running")
+}
+
+// ending is the error whose exit code says how a run ended that gave result and err.
+func ending(result runner.Result, err error) error {
+	if err != nil {
+		return exit.OfEngine(err)
+	}
+	return upshot(result)
 }
 
 // upshot is the error whose exit code says how a run ended; it has been told.
@@ -136,23 +172,38 @@ func (in *invocation) carryOut(ctx context.Context, w *workshop, stack *stages.S
 	if err != nil {
 		return runner.Result{}, err
 	}
-	interrupt, kill := make(chan struct{}), make(chan struct{})
+	interrupt, kill := in.stopping()
+	run := live.NewRun(steps(stack))
+	run.Hint = "Ctrl-C stops the helpers in order; services stay"
+	switch {
+	case in.passing:
+		run.Hint = "Ctrl-C stops and removes all of it"
+	case cmp.Or(o.OnFailure, stack.OnFailure) == stages.TakeDown:
+		run.Hint = "Ctrl-C stops the helpers in order, and takes down what this run has made"
+	}
+	return in.shown(ctx, info, in.lines(stack.Name, stack), run, &ledger.News{To: w.ledger}, func(sink events.Sink) (runner.Result, error) {
+		// The run ends by interrupt, not with ctx: what it stops it also records.
+		o.Engine, o.Sink, o.Interrupt, o.Kill, o.Key = w.engine, sink, interrupt, kill, w.key
+		return runner.Up(context.WithoutCancel(ctx), stack, o)
+	})
+}
+
+// stopping makes Ctrl-C close the first channel, which stops a run in order, and the
+// next one the second.
+func (in *invocation) stopping() (interrupt, kill <-chan struct{}) {
+	first, second := make(chan struct{}), make(chan struct{})
 	in.signals.On(func(count int) {
 		switch count {
 		case 1:
 			in.asked.Store(true)
 			in.say("stopping the helpers in order; once more kills them")
-			close(interrupt)
+			close(first)
 		case 2:
 			in.say("killing the helpers")
-			close(kill)
+			close(second)
 		}
 	})
-	return in.shown(ctx, info, in.lines(stack.Name, stack), &ledger.News{To: w.ledger}, func(sink events.Sink) (runner.Result, error) {
-		// The run ends by interrupt, not with ctx: what it stops it also records.
-		o.Engine, o.Sink, o.Interrupt, o.Kill = w.engine, sink, interrupt, kill
-		return runner.Up(context.WithoutCancel(ctx), stack, o)
-	})
+	return first, second
 }
 
 // attach follows the services' logs until the user has seen enough; leaving
@@ -164,12 +215,12 @@ func (in *invocation) attach(ctx context.Context, w *workshop, stack string, sin
 	if in.asked.Load() { // while the run was ending
 		return nil
 	}
-	list, err := w.engine.List(ctx, ofStack(stack))
+	list, err := containers.ListStack(ctx, w.engine, stack)
 	if err != nil {
 		return exit.OfEngine(err)
 	}
 	in.say("following the services' logs; Ctrl-C %s", leaving)
-	err = follow.Containers(ctx, w.engine, onlyServices(list), follow.Options{W: in.Stdout, Follow: true, Since: since})
+	err = follow.Containers(ctx, in.discreet(w.engine), onlyServices(list), follow.Options{W: in.Stdout, Follow: true, Since: since})
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

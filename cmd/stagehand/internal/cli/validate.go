@@ -20,8 +20,10 @@ func (in *invocation) validate() *cobra.Command {
 		Use:   "validate [OPTIONS]",
 		Short: "Says everything that is wrong with the stack file",
 		Long:  "Says everything that is wrong with the stack file, each with its place. It needs no engine.",
-		Args:  flags.NoArguments,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return in.runValidate(cmd.Context()) },
+		Example: `  stagehand validate
+  stagehand validate -f compose.yaml --json`,
+		Args: flags.NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return in.runValidate(cmd.Context()) },
 	}
 }
 

@@ -17,10 +17,11 @@ var release string
 
 func (in *invocation) version() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version [OPTIONS]",
-		Short: "Prints the version",
-		Args:  flags.NoArguments,
-		RunE:  func(*cobra.Command, []string) error { return in.runVersion() },
+		Use:     "version [OPTIONS]",
+		Short:   "Prints the version",
+		Example: `  stagehand version`,
+		Args:    flags.NoArguments,
+		RunE:    func(*cobra.Command, []string) error { return in.runVersion() },
 	}
 }
 

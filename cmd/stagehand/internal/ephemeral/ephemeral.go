@@ -38,10 +38,16 @@ func (Records) Holders(context.Context, string, string) (map[string]events.Event
 	return map[string]events.Event{}, nil
 }
 
+// Apps is nil: what is made goes with the run, so that it registers nothing, and what a
+// lasting stack of the same name is deployed with is none of its business.
+func (Records) Apps(context.Context, string, string) (map[string]events.App, error) {
+	return nil, nil
+}
+
 // RefuseStanding is a conflict where something of the stack is on the engine
 // already: it is not the run's to use, nor to remove. down is the command that removes it.
 func RefuseStanding(ctx context.Context, engine containers.Engine, stack, down string) error {
-	labels := map[string]string{containers.LabelStack: stack}
+	labels := containers.OfStack(stack)
 	list, err := engine.List(ctx, labels)
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ const (
 	TimedOut    = 4
 	Engine      = 5
 	Lock        = 6
+	OverBudget  = 7
 	Conflict    = 9
 	Interrupted = 130 // 128 + SIGINT, as shells have it
 )
@@ -41,7 +42,8 @@ var codes = []struct {
 	{TimedOut, "a wait timed out"},
 	{Engine, "the engine cannot be reached, or broke"},
 	{Lock, "another run holds the stack's lock, or it was lost"},
-	{Conflict, "a conflict: something that is not the stack's is in the way"},
+	{OverBudget, "start-up took longer than its budget, with --strict"},
+	{Conflict, "a conflict: something that is not the stack's is in the way, an app is deployed otherwise, or the version does not follow on the recorded one"},
 	{Interrupted, "interrupted"},
 }
 
@@ -81,6 +83,7 @@ func CodeOf(err error) int {
 	var explicit *Error
 	var file *ledger.FileError
 	var held *containers.HeldError
+	var deployed *runner.DeployedError
 	switch {
 	case err == nil:
 		return Done
@@ -90,6 +93,8 @@ func CodeOf(err error) int {
 		return Lock
 	case errors.Is(err, ErrInterrupted):
 		return Interrupted
+	case errors.As(err, &deployed), errors.Is(err, ledger.ErrDeployed):
+		return Conflict
 	case errors.Is(err, problems.ErrFile), errors.Is(err, ledger.ErrAddress):
 		return Usage
 	case errors.Is(err, runner.ErrLedger), errors.As(err, &file):
@@ -115,10 +120,14 @@ func OfEngine(err error) error {
 func Tell(w io.Writer, err error) int {
 	var explicit *Error
 	var file *problems.Error
+	var deployed *runner.DeployedError
 	switch {
 	case err == nil, errors.As(err, &explicit) && explicit.Err == nil:
 	case errors.Is(err, syscall.EPIPE):
 		return Done // whoever read our output has seen enough
+	case errors.As(err, &deployed) && errors.As(err, &file):
+		fmt.Fprint(w, err)
+		fmt.Fprintf(w, "stagehand: %s: nothing was done\n", text.Plural(len(file.All()), "conflict"))
 	case errors.As(err, &file):
 		fmt.Fprint(w, err)
 		fmt.Fprintf(w, "stagehand: %s: nothing was done\n", count(file.All()))

@@ -84,14 +84,18 @@ func NoArguments(cmd *cobra.Command, args []string) error {
 }
 
 // UnknownCommand says what was meant.
-func UnknownCommand(root *cobra.Command, word string) error {
+func UnknownCommand(parent *cobra.Command, word string) error {
 	var names []string
-	for _, c := range root.Commands() {
-		if !c.Hidden && c.Name() != "completion" {
+	for _, c := range parent.Commands() {
+		if !c.Hidden {
 			names = append(names, c.Name())
 		}
 	}
-	return exit.Misuse("unknown command %q: %s", word, problems.OneOf(word, names))
+	of := ""
+	if parent.HasParent() {
+		of = " of " + parent.CommandPath()
+	}
+	return exit.Misuse("unknown command %q%s: %s", word, of, problems.OneOf(word, names))
 }
 
 // Unknown puts a suggestion to an unknown flag.
@@ -113,7 +117,12 @@ func Unknown(cmd *cobra.Command, err error) error {
 // command's name -f is --follow, before it a file.
 func Arguments(root *cobra.Command, args []string) []string {
 	at := commandAt(root.PersistentFlags(), args)
-	if at < 0 || args[at] != "logs" {
+	switch {
+	case at >= 0 && (args[at] == cobra.ShellCompRequestCmd || args[at] == cobra.ShellCompNoDescRequestCmd) && at < len(args)-1:
+		// A shell asks how the words behind it go on: the last one is not whole.
+		words, last := args[at+1:len(args)-1], args[len(args)-1]
+		return slices.Concat(args[:at+1], Arguments(root, words), []string{last})
+	case at < 0 || args[at] != "logs":
 		return args
 	}
 	out := slices.Clone(args)

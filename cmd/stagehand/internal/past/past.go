@@ -52,7 +52,7 @@ func LatestUp(ctx context.Context, l *ledger.Ledger, stack string) (run []events
 	}
 	for _, r := range runs {
 		switch r.Verb {
-		case "stop", "start", "restart": // what is left of them the engine shows
+		case "stop", "start", "restart", "apps register", "apps remove": // what is left of them the engine shows
 		case "down":
 			if r.Verdict == events.VerdictDone && down.IsZero() {
 				down = r.Ended

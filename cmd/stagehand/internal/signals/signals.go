@@ -12,6 +12,7 @@ import (
 type Handler struct {
 	mu    sync.Mutex
 	count int
+	last  os.Signal
 	f     func(count int)
 }
 
@@ -22,10 +23,16 @@ func (h *Handler) On(f func(count int)) {
 	h.count, h.f = 0, f
 }
 
-func (h *Handler) signalled() {
+// Forward calls f with each signal and how many there were.
+func (h *Handler) Forward(f func(signal os.Signal, count int)) {
+	h.On(func(count int) { f(h.last, count) })
+}
+
+func (h *Handler) signalled(signal os.Signal) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.count++
+	h.last = signal
 	h.f(h.count)
 }
 
@@ -37,8 +44,8 @@ func (h *Handler) Watch(signals <-chan os.Signal, f func(int)) (stop func()) {
 	group.Go(func() {
 		for {
 			select {
-			case <-signals:
-				h.signalled()
+			case signal := <-signals:
+				h.signalled(signal)
 			case <-over:
 				return
 			}

@@ -1,6 +1,7 @@
 package dial
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -9,8 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -44,8 +43,18 @@ type probes struct {
 // probeEntry is a network's probe. Its semaphore is a channel so that waiting
 // for somebody else's creation ends with ctx.
 type probeEntry struct {
-	busy chan struct{}
-	id   string // of the container; empty while there is none
+	busy    chan struct{}
+	id      string         // of the container; empty while there is none
+	session *probe.Session // with the program in it that dials; nil while there is none
+}
+
+// end ends the session, if there is one, and forgets the container.
+func (e *probeEntry) end() (id string) {
+	if e.session != nil {
+		_ = e.session.Close() // the container goes, or is gone
+	}
+	id, e.id, e.session = e.id, "", nil
+	return id
 }
 
 func (p *probes) entry(networkID string) (*probeEntry, error) {
@@ -65,77 +74,90 @@ func (p *probes) entry(networkID string) (*probeEntry, error) {
 
 func (p *probes) forget(networkID string) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	entry := p.byNetwork[networkID]
 	delete(p.byNetwork, networkID)
+	p.mu.Unlock()
+	if entry != nil {
+		entry.busy <- struct{}{} // a creation under way ends with its own ctx
+		entry.end()
+		<-entry.busy
+	}
 }
 
-// dialProbe dials from inside the network through its probe.
+// dialProbe dials from inside the network through its probe. A session that ended is begun
+// anew, in the same container if that is still there: one that is idle ends by itself.
 func (d *Dialer) dialProbe(ctx context.Context, n network.Inspect, address string) (net.Conn, error) {
 	for attempt := 1; ; attempt++ {
-		id, err := d.ensureProbe(ctx, n)
-		if err != nil {
-			return nil, failure.Of(ctx, err, "probe on network %s", n.Name)
+		id, session, err := d.ensureProbe(ctx, n)
+		gone := cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err)
+		var conn net.Conn
+		if err == nil {
+			conn, err = session.Dial(ctx, address)
+			gone = err != nil && session.Ended()
 		}
-		conn, err := d.dialThrough(ctx, id, address)
 		var refused *probe.RefusedError
 		switch {
 		case err == nil:
 			return conn, nil
 		case errors.As(err, &refused):
 			return nil, fmt.Errorf("dial %s on network %s: %w: %w", address, n.Name, containers.ErrUnreachable, err)
-		case attempt == 1 && (cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err)):
-			d.dropProbe(n.ID, id) // it ended, being idle, or was removed: make another
+		case gone && attempt < 3 && ctx.Err() == nil:
+			d.dropProbe(n.ID, id, session)
 		default:
 			return nil, failure.Of(ctx, err, "dial %s through the probe on network %s", address, n.Name)
 		}
 	}
 }
 
-func (d *Dialer) dialThrough(ctx context.Context, id, address string) (net.Conn, error) {
-	limit := dialLimit
-	if deadline, ok := ctx.Deadline(); ok {
-		limit = min(limit, time.Until(deadline))
-	}
-	milliseconds := strconv.FormatInt(max(1, limit.Milliseconds()), 10)
+// serve begins a session with the probe.
+func (d *Dialer) serve(ctx context.Context, id string) (*probe.Session, error) {
 	made, err := d.options.API.ContainerExecCreate(ctx, id, container.ExecOptions{
-		Cmd:         []string{probeimage.Program, probeCommand, address, milliseconds},
+		Cmd:         []string{probeimage.Program, probeCommand, probe.ServeArg},
 		AttachStdin: true, AttachStdout: true, AttachStderr: true,
 	})
 	if err != nil {
 		return nil, err
 	}
-	attached, err := d.options.API.ContainerExecAttach(ctx, made.ID, container.ExecAttachOptions{})
+	// Not with ctx: the session is everybody's, and outlives whoever began it.
+	attached, err := d.options.API.ContainerExecAttach(context.WithoutCancel(ctx), made.ID, container.ExecAttachOptions{})
 	if err != nil {
 		return nil, err
 	}
-	stream := &execStream{attached: attached}
-	conn, err := probe.Connect(ctx, stream, address)
-	var refused *probe.RefusedError
-	if err != nil && !errors.As(err, &refused) && stream.said.Len() > 0 {
-		err = fmt.Errorf("%w: %s", err, strings.TrimSpace(stream.said.String()))
-	}
-	return conn, err
+	return probe.NewSession(&execStream{attached: attached})
 }
 
 func (d *Dialer) image(ctx context.Context) (string, error) {
 	return probeimage.Ensure(ctx, d.options.API, d.options.ProbeBinary, d.options.Arch)
 }
 
-// ensureProbe returns the ID of the network's running probe and makes it if need be.
-func (d *Dialer) ensureProbe(ctx context.Context, n network.Inspect) (string, error) {
+// ensureProbe returns the ID of the network's running probe and the session with it, and makes
+// what there is not. The ID is there whenever the container is.
+func (d *Dialer) ensureProbe(ctx context.Context, n network.Inspect) (string, *probe.Session, error) {
 	entry, err := d.probes.entry(n.ID)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	select {
 	case entry.busy <- struct{}{}:
 		defer func() { <-entry.busy }()
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return "", nil, ctx.Err()
 	}
-	if entry.id != "" {
-		return entry.id, nil
+	if entry.id == "" {
+		if entry.id, err = d.makeProbe(ctx, n); err != nil {
+			return "", nil, err
+		}
 	}
+	if entry.session == nil {
+		if entry.session, err = d.serve(ctx, entry.id); err != nil {
+			return entry.id, nil, err
+		}
+	}
+	return entry.id, entry.session, nil
+}
+
+// makeProbe makes a probe container, and returns its ID.
+func (d *Dialer) makeProbe(ctx context.Context, n network.Inspect) (string, error) {
 	tag, err := d.image(ctx)
 	if err != nil {
 		return "", err
@@ -153,21 +175,24 @@ func (d *Dialer) ensureProbe(ctx context.Context, n network.Inspect) (string, er
 		defer cancel()
 		return "", errors.Join(err, d.options.Destroy(cleanup, made.ID))
 	}
-	entry.id = made.ID
-	return entry.id, nil
+	return made.ID, nil
 }
 
-// dropProbe forgets a probe that does not answer.
-func (d *Dialer) dropProbe(networkID, id string) {
+// dropProbe forgets a session that ended or, where none could be begun, the container.
+func (d *Dialer) dropProbe(networkID, id string, session *probe.Session) {
 	entry, err := d.probes.entry(networkID)
 	if err != nil {
 		return
 	}
 	entry.busy <- struct{}{}
-	if entry.id == id {
-		entry.id = ""
+	defer func() { <-entry.busy }()
+	switch {
+	case session == nil && entry.id == id:
+		entry.end()
+	case session != nil && entry.session == session:
+		_ = session.Close() // it ended
+		entry.session = nil
 	}
-	<-entry.busy
 }
 
 // probeConfig is the least that can dial: no rights, no writable files, no log.
@@ -220,9 +245,8 @@ func (d *Dialer) Close(ctx context.Context) error {
 	var errs []error
 	for _, entry := range entries {
 		entry.busy <- struct{}{} // a creation under way ends with its own ctx
-		if entry.id != "" {
-			errs = append(errs, d.options.Destroy(ctx, entry.id))
-			entry.id = ""
+		if id := entry.end(); id != "" {
+			errs = append(errs, d.options.Destroy(ctx, id))
 		}
 		<-entry.busy
 	}
@@ -233,11 +257,11 @@ func (d *Dialer) Close(ctx context.Context) error {
 type execStream struct {
 	attached types.HijackedResponse
 	left     uint32 // bytes of the present frame that are still to be read
-	said     limitedText
 	once     sync.Once
 }
 
-// Read gives what the probe wrote to its standard output.
+// Read gives what the probe wrote to its standard output; an error of its own
+// is what it wrote to the other.
 func (s *execStream) Read(p []byte) (int, error) {
 	for s.left == 0 {
 		var header [8]byte
@@ -249,28 +273,23 @@ func (s *execStream) Read(p []byte) (int, error) {
 			s.left = size
 			continue
 		}
-		if _, err := io.CopyN(&s.said, s.attached.Reader, int64(size)); err != nil {
+		said, err := io.ReadAll(io.LimitReader(s.attached.Reader, min(int64(size), maxSaid)))
+		if err != nil {
 			return 0, err
 		}
+		return 0, fmt.Errorf("the probe says: %s", bytes.TrimSpace(said))
 	}
 	n, err := s.attached.Reader.Read(p[:min(len(p), int(s.left))])
 	s.left -= uint32(n)
 	return n, err
 }
 
+// maxSaid is how much of what a probe says of its failure is told, in bytes.
+const maxSaid = 4096
+
 func (s *execStream) Write(p []byte) (int, error) { return s.attached.Conn.Write(p) }
 
 func (s *execStream) Close() error {
 	s.once.Do(s.attached.Close)
 	return nil
-}
-
-// limitedText keeps the first 4 KiB of what is written to it.
-type limitedText struct{ strings.Builder }
-
-func (t *limitedText) Write(p []byte) (int, error) {
-	if rest := 4096 - t.Len(); rest > 0 {
-		t.Builder.Write(p[:min(rest, len(p))])
-	}
-	return len(p), nil
 }

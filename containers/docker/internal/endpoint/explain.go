@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/stagehand-dev/stagehand/containers"
 )
 
 // explain says what an engine that does not answer needs. The client drops
@@ -46,7 +48,7 @@ func (c Candidate) explain(ctx context.Context, err error) error {
 	default:
 		hint = "is the daemon running?"
 	}
-	return fmt.Errorf("%s (%s): %w: %s", where, c.From, err, hint)
+	return &containers.AdvisedError{Err: fmt.Errorf("%s (%s): %w", where, c.From, err), Mend: hint}
 }
 
 // refusesClient tells the alerts with which a server says that it has no use

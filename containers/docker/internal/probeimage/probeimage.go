@@ -50,7 +50,10 @@ func Ensure(ctx context.Context, api *client.Client, path string, arch func(cont
 		return "", err
 	}
 	if err := suits(path, machine); err != nil {
-		return "", fmt.Errorf("%s cannot run in a container of this engine (linux/%s): %w; name a static stagehand for it with %s", path, machine, err, Variable)
+		return "", &containers.AdvisedError{
+			Err:  fmt.Errorf("%s cannot run in a container of this engine (linux/%s): %w", path, machine, err),
+			Mend: "name a static stagehand for it with " + Variable,
+		}
 	}
 	file, err := os.Open(path)
 	if err != nil {

@@ -58,6 +58,27 @@ func Credentials(named reference.Named) (string, error) {
 	})
 }
 
+// AllCredentials are those of every registry in Docker's configuration, for a
+// build, which may pull from any; nil where the configuration cannot be read.
+func AllCredentials() map[string]registry.AuthConfig {
+	file, err := config.Load(endpoint.ConfigDir(os.Getenv))
+	if err != nil {
+		return nil
+	}
+	found, err := file.GetAllCredentials()
+	if err != nil {
+		return nil
+	}
+	all := map[string]registry.AuthConfig{}
+	for server, c := range found {
+		all[server] = registry.AuthConfig{
+			Username: c.Username, Password: c.Password, Auth: c.Auth,
+			ServerAddress: c.ServerAddress, IdentityToken: c.IdentityToken, RegistryToken: c.RegistryToken,
+		}
+	}
+	return all
+}
+
 // message is one line of the answer to a pull.
 type message struct {
 	ID       string `json:"id"`

@@ -5,11 +5,13 @@ package translate
 import (
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/docker/docker/api/types/blkiodev"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
@@ -26,7 +28,14 @@ import (
 const (
 	apiCreateMountpoint = "1.42"
 	apiManyNetworks     = "1.44" // also health start interval and MAC address per network
+	apiAnnotations      = "1.43"
 	apiVolumeSubpath    = "1.45"
+	apiNoIPv4           = "1.47"
+	apiImageMounts      = "1.48" // also gateway priorities
+	apiInterfaceName    = "1.49"
+
+	// interfaceName is the option that engines take an interface's name from.
+	interfaceName = "com.docker.network.endpoint.ifname"
 )
 
 // Creation is a Spec in the engine's own terms.
@@ -71,7 +80,7 @@ func Spec(spec containers.Spec, api string) (Creation, error) {
 	c.Host.NetworkMode = container.NetworkMode(now[0].Network)
 	c.Networking = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{}}
 	for _, attachment := range now {
-		c.Networking.EndpointsConfig[attachment.Network] = Attachment(attachment, api)
+		c.Networking.EndpointsConfig[attachment.Network] = Attachment(attachment, spec.Links, api)
 	}
 	return c, nil
 }
@@ -84,9 +93,9 @@ func toConfig(spec containers.Spec, api string) *container.Config {
 	if labels[containers.LabelSpec] == "" {
 		labels[containers.LabelSpec] = spec.Hash()
 	}
-	// Engines count the grace in whole seconds: rounded up, never cut short.
-	grace := int((spec.Grace() + time.Second - 1) / time.Second)
 	config := &container.Config{
+		// As Docker Compose has it; it is for clients that attach before the start.
+		AttachStdout: true, AttachStderr: true,
 		Hostname:    spec.Hostname,
 		Domainname:  spec.Domainname,
 		User:        spec.User,
@@ -99,8 +108,12 @@ func toConfig(spec containers.Spec, api string) *container.Config {
 		WorkingDir:  spec.WorkingDir,
 		Labels:      labels,
 		StopSignal:  spec.StopSignal,
-		StopTimeout: &grace,
 		Healthcheck: toHealth(spec.Health, api),
+	}
+	if spec.StopGrace > 0 {
+		// Engines count the grace in whole seconds: rounded up, never cut short.
+		grace := int((spec.StopGrace + time.Second - 1) / time.Second)
+		config.StopTimeout = &grace
 	}
 	if len(spec.Networks) > 0 && versions.LessThan(api, apiManyNetworks) {
 		config.MacAddress = spec.Networks[0].MAC //nolint:staticcheck // the only way before API 1.44
@@ -155,6 +168,14 @@ func toHost(spec containers.Spec) *container.HostConfig {
 		Init:           spec.Init,
 		OomScoreAdj:    spec.Resources.OomScoreAdj,
 		ShmSize:        spec.Resources.ShmSize,
+		Links:          spec.Links,
+		VolumesFrom:    spec.VolumesFrom,
+		Tmpfs:          spec.Tmpfs,
+		StorageOpt:     spec.StorageOpt,
+		Isolation:      container.Isolation(spec.Isolation),
+	}
+	if spec.SystemPaths {
+		host.MaskedPaths, host.ReadonlyPaths = []string{}, []string{}
 	}
 	host.Resources = toResources(spec)
 	return host
@@ -174,6 +195,14 @@ func toResources(spec containers.Spec) container.Resources {
 		MemorySwappiness:  limits.MemorySwappiness,
 		BlkioWeight:       limits.BlkioWeight,
 		CgroupParent:      limits.CgroupParent,
+
+		CPURealtimePeriod: limits.CPURealtimePeriod, CPURealtimeRuntime: limits.CPURealtimeRuntime,
+		CPUCount: limits.CPUCount, CPUPercent: limits.CPUPercent, DeviceCgroupRules: spec.DeviceRules,
+		BlkioDeviceReadBps: toRates(limits.BlkioReadBps), BlkioDeviceWriteBps: toRates(limits.BlkioWriteBps),
+		BlkioDeviceReadIOps: toRates(limits.BlkioReadIOps), BlkioDeviceWriteIOps: toRates(limits.BlkioWriteIOps),
+	}
+	for _, d := range limits.BlkioWeightDevice {
+		resources.BlkioWeightDevice = append(resources.BlkioWeightDevice, &blkiodev.WeightDevice{Path: d.Path, Weight: uint16(min(d.Rate, math.MaxUint16))})
 	}
 	if limits.PidsLimit != 0 {
 		resources.PidsLimit = &limits.PidsLimit
@@ -198,16 +227,24 @@ func toResources(spec containers.Spec) container.Resources {
 		resources.Ulimits = append(resources.Ulimits, &container.Ulimit{Name: limit.Name, Soft: limit.Soft, Hard: limit.Hard})
 	}
 	for _, gpu := range limits.GPUs {
-		capabilities := gpu.Capabilities
-		if len(capabilities) == 0 {
-			capabilities = []string{"gpu"}
+		request := container.DeviceRequest{Driver: gpu.Driver, Count: gpu.Count, DeviceIDs: gpu.IDs, Options: gpu.Options}
+		switch {
+		case len(gpu.Capabilities) > 0:
+			request.Capabilities = [][]string{gpu.Capabilities}
+		case gpu.Driver != "cdi":
+			request.Capabilities = [][]string{{"gpu"}}
 		}
-		resources.DeviceRequests = append(resources.DeviceRequests, container.DeviceRequest{
-			Driver: gpu.Driver, Count: gpu.Count, DeviceIDs: gpu.IDs,
-			Capabilities: [][]string{capabilities}, Options: gpu.Options,
-		})
+		resources.DeviceRequests = append(resources.DeviceRequests, request)
 	}
 	return resources
+}
+
+func toRates(devices []containers.DeviceRate) []*blkiodev.ThrottleDevice {
+	var out []*blkiodev.ThrottleDevice
+	for _, d := range devices {
+		out = append(out, &blkiodev.ThrottleDevice{Path: d.Path, Rate: d.Rate})
+	}
+	return out
 }
 
 // toMounts splits the mounts into the structured form and the older
@@ -220,12 +257,8 @@ func toMounts(specs []containers.Mount, api string) (mounts []mount.Mount, binds
 			if m.Subpath != "" && versions.LessThan(api, apiVolumeSubpath) {
 				return nil, nil, failure.Invalid("mount %s: a subpath of a volume needs an engine with API %s (Docker 26) or newer, this one has %s", m.Target, apiVolumeSubpath, api)
 			}
-			mounts = append(mounts, mount.Mount{
-				Type: mount.TypeVolume, Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly,
-				VolumeOptions: &mount.VolumeOptions{NoCopy: m.NoCopy, Subpath: m.Subpath},
-			})
-		case containers.MountBind:
-			if m.SELinux != "" || m.CreateHostPath && versions.LessThan(api, apiCreateMountpoint) {
+			// As Docker Compose has it: as a bind's text unless that cannot say it.
+			if m.Source != "" && !m.NoCopy && m.Subpath == "" && len(m.Labels) == 0 && !strings.Contains(m.Target, ":") {
 				text, err := bindText(m)
 				if err != nil {
 					return nil, nil, err
@@ -234,12 +267,45 @@ func toMounts(specs []containers.Mount, api string) (mounts []mount.Mount, binds
 				continue
 			}
 			mounts = append(mounts, mount.Mount{
-				Type: mount.TypeBind, Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly,
-				BindOptions: &mount.BindOptions{Propagation: mount.Propagation(m.Propagation), CreateMountpoint: m.CreateHostPath},
+				Type: mount.TypeVolume, Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly, Consistency: mount.Consistency(m.Consistency),
+				VolumeOptions: &mount.VolumeOptions{NoCopy: m.NoCopy, Subpath: m.Subpath, Labels: m.Labels},
+			})
+		case containers.MountBind:
+			if bindAsText(m, api) {
+				text, err := bindText(m)
+				if err != nil {
+					return nil, nil, err
+				}
+				binds = append(binds, text)
+				continue
+			}
+			options := &mount.BindOptions{Propagation: mount.Propagation(m.Propagation), CreateMountpoint: m.CreateHostPath}
+			switch m.Recursive {
+			case "disabled":
+				options.NonRecursive = true
+			case "writable":
+				options.ReadOnlyNonRecursive = true
+			case "readonly":
+				options.ReadOnlyForceRecursive = true
+			}
+			if (options.ReadOnlyNonRecursive || options.ReadOnlyForceRecursive) && versions.LessThan(api, apiManyNetworks) {
+				return nil, nil, failure.Invalid("mount %s: recursive %s needs an engine with API %s (Docker 25) or newer, this one has %s", m.Target, m.Recursive, apiManyNetworks, api)
+			}
+			mounts = append(mounts, mount.Mount{
+				Type: mount.TypeBind, Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly, Consistency: mount.Consistency(m.Consistency),
+				BindOptions: options,
+			})
+		case containers.MountImage:
+			if versions.LessThan(api, apiImageMounts) {
+				return nil, nil, failure.Invalid("mount %s: mounting an image needs an engine with API %s (Docker 28) or newer, this one has %s", m.Target, apiImageMounts, api)
+			}
+			mounts = append(mounts, mount.Mount{
+				Type: mount.TypeImage, Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly, Consistency: mount.Consistency(m.Consistency),
+				ImageOptions: &mount.ImageOptions{Subpath: m.Subpath},
 			})
 		case containers.MountTmpfs:
 			mounts = append(mounts, mount.Mount{
-				Type: mount.TypeTmpfs, Target: m.Target, ReadOnly: m.ReadOnly,
+				Type: mount.TypeTmpfs, Target: m.Target, ReadOnly: m.ReadOnly, Consistency: mount.Consistency(m.Consistency),
 				TmpfsOptions: &mount.TmpfsOptions{SizeBytes: m.TmpfsSize, Mode: os.FileMode(m.TmpfsMode)},
 			})
 		default:
@@ -247,6 +313,21 @@ func toMounts(specs []containers.Mount, api string) (mounts []mount.Mount, binds
 		}
 	}
 	return mounts, binds, nil
+}
+
+// bindAsText tells whether a bind is said as SOURCE:TARGET:OPTIONS. Docker
+// Compose does so unless it has to say more; before API 1.42 nothing else makes
+// a missing folder, and SELinux's labels have no other word.
+func bindAsText(m containers.Mount, api string) bool {
+	switch {
+	case m.SELinux != "":
+		return true
+	case m.Recursive != "" || m.Consistency != "":
+		return false
+	case m.CreateHostPath && versions.LessThan(api, apiCreateMountpoint):
+		return true
+	}
+	return m.CreateHostPath && m.Propagation == "" && !strings.Contains(m.Source+m.Target, ":")
 }
 
 func bindText(m containers.Mount) (string, error) {
@@ -294,10 +375,19 @@ func toPorts(published []containers.Port, expose []string) (nat.PortSet, nat.Por
 }
 
 // Attachment translates one attachment for an engine that speaks the given API version.
-func Attachment(a containers.Attachment, api string) *network.EndpointSettings {
-	settings := &network.EndpointSettings{Aliases: slices.Clone(a.Aliases), DriverOpts: a.Options}
-	if a.IPv4 != "" || a.IPv6 != "" {
-		settings.IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: a.IPv4, IPv6Address: a.IPv6}
+func Attachment(a containers.Attachment, links []string, api string) *network.EndpointSettings {
+	settings := &network.EndpointSettings{
+		Aliases: slices.Clone(a.Aliases), Links: slices.Clone(links), DriverOpts: a.Options, GwPriority: a.GatewayPriority,
+	}
+	if a.Interface != "" {
+		settings.DriverOpts = maps.Clone(a.Options)
+		if settings.DriverOpts == nil {
+			settings.DriverOpts = map[string]string{}
+		}
+		settings.DriverOpts[interfaceName] = a.Interface
+	}
+	if a.IPv4 != "" || a.IPv6 != "" || len(a.LinkLocal) > 0 {
+		settings.IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: a.IPv4, IPv6Address: a.IPv6, LinkLocalIPs: a.LinkLocal}
 	}
 	if versions.GreaterThanOrEqualTo(api, apiManyNetworks) {
 		settings.MacAddress = a.MAC
@@ -326,8 +416,11 @@ func Network(n containers.Network) network.CreateOptions {
 	if n.EnableIPv6 {
 		options.EnableIPv6 = &n.EnableIPv6
 	}
-	if len(n.IPAM) > 0 {
-		options.IPAM = &network.IPAM{}
+	if n.NoIPv4 {
+		options.EnableIPv4 = new(bool)
+	}
+	if len(n.IPAM) > 0 || n.IPAMDriver != "" || len(n.IPAMOptions) > 0 {
+		options.IPAM = &network.IPAM{Driver: n.IPAMDriver, Options: n.IPAMOptions}
 	}
 	for _, subnet := range n.IPAM {
 		options.IPAM.Config = append(options.IPAM.Config, network.IPAMConfig{

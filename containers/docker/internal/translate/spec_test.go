@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/docker/api/types/blkiodev"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
@@ -76,6 +77,18 @@ func TestSpec(t *testing.T) {
 			},
 		},
 		{
+			name: "links, and what newer engines know of networks",
+			spec: containers.Spec{Links: []string{"c:alias"}, Networks: []containers.Attachment{{
+				Network: "n", LinkLocal: []string{"169.254.1.1"}, GatewayPriority: 2, Interface: "eth9", Options: map[string]string{"o": "1"}}}},
+			want: func(c *Creation) {
+				c.Host.NetworkMode, c.Host.Links = "n", []string{"c:alias"}
+				c.Networking = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{"n": {
+					Links: []string{"c:alias"}, GwPriority: 2, IPAMConfig: &network.EndpointIPAMConfig{LinkLocalIPs: []string{"169.254.1.1"}},
+					DriverOpts: map[string]string{"o": "1", "com.docker.network.endpoint.ifname": "eth9"},
+				}}}
+			},
+		},
+		{
 			name: "network mode",
 			spec: containers.Spec{NetworkMode: "container:x"},
 			want: func(c *Creation) { c.Host.NetworkMode = "container:x" },
@@ -88,7 +101,11 @@ func TestSpec(t *testing.T) {
 				{Kind: containers.MountBind, Source: "/h", Target: "/b", CreateHostPath: true, Propagation: "rslave"},
 				{Kind: containers.MountBind, Source: "/h", Target: "/z", SELinux: "z", ReadOnly: true},
 				{Kind: containers.MountTmpfs, Target: "/t", TmpfsSize: 5, TmpfsMode: 0o700},
-			}},
+				{Kind: containers.MountVolume, Source: "plain", Target: "/p", ReadOnly: true},
+				{Kind: containers.MountBind, Source: "/made", Target: "/m", CreateHostPath: true},
+				{Kind: containers.MountBind, Source: "/h", Target: "/r", Recursive: "readonly", ReadOnly: true},
+				{Kind: containers.MountImage, Source: "i", Target: "/i", Subpath: "s"},
+			}, Tmpfs: map[string]string{"/s": "size=1m"}, VolumesFrom: []string{"other:ro"}},
 			want: func(c *Creation) {
 				c.Host.Mounts = []mount.Mount{
 					{Type: "volume", Source: "v", Target: "/v", ReadOnly: true, VolumeOptions: &mount.VolumeOptions{NoCopy: true, Subpath: "s"}},
@@ -96,7 +113,11 @@ func TestSpec(t *testing.T) {
 					{Type: "bind", Source: "/h", Target: "/b", BindOptions: &mount.BindOptions{CreateMountpoint: true, Propagation: "rslave"}},
 					{Type: "tmpfs", Target: "/t", TmpfsOptions: &mount.TmpfsOptions{SizeBytes: 5, Mode: 0o700}},
 				}
-				c.Host.Binds = []string{"/h:/z:ro,z"}
+				c.Host.Mounts = append(c.Host.Mounts,
+					mount.Mount{Type: "bind", Source: "/h", Target: "/r", ReadOnly: true, BindOptions: &mount.BindOptions{ReadOnlyForceRecursive: true}},
+					mount.Mount{Type: "image", Source: "i", Target: "/i", ImageOptions: &mount.ImageOptions{Subpath: "s"}})
+				c.Host.Binds = []string{"/h:/z:ro,z", "plain:/p:ro", "/made:/m:rw"}
+				c.Host.Tmpfs, c.Host.VolumesFrom = map[string]string{"/s": "size=1m"}, []string{"other:ro"}
 			},
 		},
 		{
@@ -132,15 +153,20 @@ func TestSpec(t *testing.T) {
 			spec: containers.Spec{
 				Resources: containers.Resources{
 					NanoCPUs: 1, Memory: 2, MemorySwap: -1, PidsLimit: 3, OomKillDisable: true, OomScoreAdj: 4, ShmSize: 5,
-					GPUs: []containers.GPU{{Count: -1}},
+					GPUs:           []containers.GPU{{Count: -1}, {Driver: "cdi", IDs: []string{"v/c=n"}}},
+					BlkioWriteIOps: []containers.DeviceRate{{Path: "/dev/a", Rate: 30}}, BlkioWeightDevice: []containers.DeviceRate{{Path: "/dev/b", Rate: 400}},
 				},
+				DeviceRules: []string{"c 1:3 mr"}, SystemPaths: true,
 				Devices: []containers.Device{{Source: "/dev/a"}, {Source: "/dev/a", Target: "/dev/b", Permissions: "r"}},
 				Ulimits: []containers.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}},
 			},
 			want: func(c *Creation) {
 				c.Host.NanoCPUs, c.Host.Memory, c.Host.MemorySwap = 1, 2, -1
 				c.Host.PidsLimit, c.Host.OomKillDisable, c.Host.OomScoreAdj, c.Host.ShmSize = ptr(int64(3)), ptr(true), 4, 5
-				c.Host.DeviceRequests = []container.DeviceRequest{{Count: -1, Capabilities: [][]string{{"gpu"}}}}
+				c.Host.DeviceRequests = []container.DeviceRequest{{Count: -1, Capabilities: [][]string{{"gpu"}}}, {Driver: "cdi", DeviceIDs: []string{"v/c=n"}}}
+				c.Host.BlkioDeviceWriteIOps = []*blkiodev.ThrottleDevice{{Path: "/dev/a", Rate: 30}}
+				c.Host.BlkioWeightDevice = []*blkiodev.WeightDevice{{Path: "/dev/b", Weight: 400}}
+				c.Host.DeviceCgroupRules, c.Host.MaskedPaths, c.Host.ReadonlyPaths = []string{"c 1:3 mr"}, []string{}, []string{}
 				c.Host.Devices = []container.DeviceMapping{
 					{PathOnHost: "/dev/a", PathInContainer: "/dev/a", CgroupPermissions: "rwm"},
 					{PathOnHost: "/dev/a", PathInContainer: "/dev/b", CgroupPermissions: "r"},
@@ -177,7 +203,7 @@ func TestSpec(t *testing.T) {
 			}
 			test.spec.Name, test.spec.Image = "n", "i"
 			want := Creation{
-				Config: &container.Config{Image: "i", StopTimeout: ptr(10), Labels: map[string]string{containers.LabelSpec: test.spec.Hash()}},
+				Config: &container.Config{Image: "i", AttachStdout: true, AttachStderr: true, Labels: map[string]string{containers.LabelSpec: test.spec.Hash()}},
 				Host:   &container.HostConfig{},
 			}
 			if test.want != nil {
@@ -199,6 +225,8 @@ func TestSpecRefuses(t *testing.T) {
 		"platform":                      {Platform: "linux//v7"},
 		"network mode beside a network": {NetworkMode: "host", Networks: []containers.Attachment{{Network: "n"}}},
 		"kind of mount":                 {Mounts: []containers.Mount{{Kind: "nfs", Target: "/x"}}},
+		"image mount on an old engine":  {Mounts: []containers.Mount{{Kind: containers.MountImage, Source: "i", Target: "/x"}}},
+		"recursion on an old engine":    {Mounts: []containers.Mount{{Kind: containers.MountBind, Source: "/b", Target: "/x", Recursive: "readonly"}}},
 		"subpath on an old engine":      {Mounts: []containers.Mount{{Kind: containers.MountVolume, Source: "v", Target: "/x", Subpath: "s"}}},
 		"colon in an old bind":          {Mounts: []containers.Mount{{Kind: containers.MountBind, Source: "/a:b", Target: "/x", CreateHostPath: true}}},
 		"port":                          {Expose: []string{"http"}},

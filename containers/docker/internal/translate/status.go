@@ -2,6 +2,7 @@ package translate
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -34,6 +35,10 @@ func Status(c container.InspectResponse) containers.Status {
 			status.Image, status.Labels = image, maps.Clone(status.Labels)
 			delete(status.Labels, LabelImage)
 		}
+		for port := range c.Config.ExposedPorts {
+			status.Exposed = append(status.Exposed, fmt.Sprintf("%d/%s", port.Int(), port.Proto()))
+		}
+		status.Exposed = containers.SortPorts(status.Exposed)
 	}
 	if c.State != nil {
 		status.State = stateOf(c.State)

@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
+	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/ledger"
+	"github.com/stagehand-dev/stagehand/views/report"
+)
+
+type pageOptions struct {
+	run, output string
+}
+
+// reportPage is the command report.
+func (in *invocation) reportPage() *cobra.Command {
+	var o pageOptions
+	cmd := &cobra.Command{
+		Use:   "report [OPTIONS]",
+		Short: "Writes what happened in a run as one HTML page",
+		Long: `Writes what happened in a run as one HTML page that needs no network: what
+failed, the critical path and the stages' shares of it, a timeline of all steps
+with what they have printed, and a sequence diagram. It is made of the run's
+events in the ledger and of the logs of those of its containers that still
+stand; an engine that does not answer is left out.`,
+		Example: `  stagehand report -o report.html
+  stagehand report --run 20260102-030405-abcdef -o report.html`,
+		Args: flags.NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return in.runReportPage(cmd.Context(), o) },
+	}
+	cmd.Flags().StringVar(&o.run, "run", "", "the run's `ID` (default the stack's latest)")
+	cmd.Flags().StringVarP(&o.output, "output", "o", "", "write to `FILE` (default standard output)")
+	return cmd
+}
+
+func (in *invocation) runReportPage(ctx context.Context, o pageOptions) (err error) {
+	if in.flags.JSON {
+		return exit.Misuse("report writes HTML: leave --json out (stagehand diagram --json and events --json have the same as data)")
+	}
+	l, err := in.ledger(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	run, err := in.findRun(ctx, l, eventsOptions{run: o.run})
+	if err != nil {
+		return err
+	}
+	r, err := in.reportOf(ctx, l, run, in.unseen)
+	if err != nil {
+		return err
+	}
+	var page bytes.Buffer
+	if err := report.Write(&page, r); err != nil {
+		return err
+	}
+	return in.write(o.output, "report", page.Bytes())
+}
+
+// unseen tells that the engine could not be asked.
+func (in *invocation) unseen(err error) {
+	in.say("only what is recorded, since the engine does not say what stands: %v", err)
+}
+
+// reportOf reads what there is to know of a run; unseen is told why the engine's part is not.
+func (in *invocation) reportOf(ctx context.Context, l *ledger.Ledger, run ledger.Run, unseen func(error)) (report.Report, error) {
+	r := report.Report{Command: func(words ...string) string { return in.flags.Command(run.Stack, words...) }}
+	all, err := l.Events(ctx, run.ID, 0)
+	if err != nil {
+		return r, err
+	}
+	r.Run = all
+	in.learn(in.key(l), all)
+	if r.Standing, err = in.standing(ctx, run); err != nil {
+		if ctx.Err() != nil {
+			return r, err
+		}
+		unseen(err)
+	}
+	return r, nil
+}
+
+// standingLines of a container that still stands are shown.
+const standingLines = 1000
+
+// standing is what the containers of a run that still stand have printed last, by
+// their names.
+func (in *invocation) standing(ctx context.Context, run ledger.Run) (_ map[string][]string, err error) {
+	engine, err := in.engine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, engine.Close()) }()
+	shown := in.discreet(engine)
+	list, err := shown.List(ctx, map[string]string{containers.LabelStack: run.Stack, containers.LabelRun: run.ID})
+	if err != nil {
+		return nil, err
+	}
+	standing := map[string][]string{}
+	for _, s := range list {
+		lines, err := printed(ctx, shown, s.Name)
+		switch {
+		case errors.Is(err, containers.ErrNotFound): // it went meanwhile
+		case err != nil:
+			return standing, err
+		default:
+			standing[s.Name] = lines
+		}
+	}
+	return standing, nil
+}
+
+// printed are the last lines that a container has printed.
+func printed(ctx context.Context, engine containers.Engine, name string) (lines []string, err error) {
+	reader, err := engine.Logs(ctx, name, containers.LogOptions{Tail: standingLines})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	for r := bufio.NewReader(reader); ; {
+		line, err := r.ReadString('\n')
+		if line != "" {
+			lines = append(lines, strings.TrimRight(line, "\r\n"))
+		}
+		if errors.Is(err, io.EOF) {
+			return lines, nil
+		}
+		if err != nil {
+			return lines, err
+		}
+	}
+}
