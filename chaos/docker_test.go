@@ -237,12 +237,12 @@ func (w *tale) left() []string {
 	return left
 }
 
-// leftAtLast is what is left, once it is as wanted or the TTL of a lease is over:
-// the lease of a process that was killed ends with its input, and is removed by
-// the engine when that comes round to it.
+// leftAtLast is what is left, once it is as wanted or a minute is over: the lease
+// of a process that was killed ends with its input, and is removed by the engine
+// when that comes round to it.
 func (w *tale) leftAtLast(want []string) []string {
 	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
-		if left := w.left(); slices.Equal(left, want) || time.Since(began) > 15*time.Second {
+		if left := w.left(); slices.Equal(left, want) || time.Since(began) > time.Minute {
 			return left
 		}
 	}

@@ -109,7 +109,7 @@ func (s *dialStack) run(alias, command string) string {
 // dial tries until the address answers or the test's patience is over.
 func (s *dialStack) dial(address string) net.Conn {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.Context(), patience)
 	defer cancel()
 	for pause := (backoff.Backoff{}); ; {
 		conn, err := s.engine.Dial(ctx, s.network, address)
@@ -126,7 +126,7 @@ func (s *dialStack) roundTrip(address, text string) {
 	s.Helper()
 	conn := s.dial(address)
 	defer conn.Close()
-	s.must(conn.SetDeadline(time.Now().Add(20 * time.Second)))
+	s.must(conn.SetDeadline(time.Now().Add(patience)))
 	_, err := io.WriteString(conn, text+"\n")
 	s.must(err)
 	got, err := bufio.NewReader(conn).ReadString('\n')
@@ -192,7 +192,7 @@ func (s *dialStack) halfClose(address string) {
 	s.Helper()
 	conn := s.dial(address)
 	defer conn.Close()
-	s.must(conn.SetDeadline(time.Now().Add(20 * time.Second)))
+	s.must(conn.SetDeadline(time.Now().Add(patience)))
 	_, err := io.WriteString(conn, "last words\n")
 	s.must(err)
 	s.must(conn.(interface{ CloseWrite() error }).CloseWrite())
@@ -209,7 +209,7 @@ func (s *dialStack) much(address string) {
 	const line, lines = 1000, 4000
 	conn := s.dial(address)
 	defer conn.Close()
-	s.must(conn.SetDeadline(time.Now().Add(60 * time.Second)))
+	s.must(conn.SetDeadline(time.Now().Add(patience)))
 	var sending sync.WaitGroup
 	sending.Go(func() {
 		text := strings.Repeat("y", line-1) + "\n"

@@ -178,7 +178,7 @@ func TestGraceBelowASecondIsKept(t *testing.T) {
 
 func (s *stack) awaitLine(name, line string) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.Context(), patience)
 	defer cancel()
 	logs, err := s.Logs(ctx, name, containers.LogOptions{Follow: true})
 	s.must(err)

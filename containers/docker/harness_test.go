@@ -43,9 +43,12 @@ func needEngine(t *testing.T) {
 	}
 }
 
+// patience is how long a test waits for what must happen, however slow the machine.
+const patience = 5 * time.Minute
+
 // loadActor puts the actor's image on the engine, once in this process.
 var loadActor = sync.OnceValue(func() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	archive, err := actor.Tar(ctx, actorImage)
 	if err != nil {

@@ -15,7 +15,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/backoff"
@@ -164,7 +163,7 @@ SetEnv DOCKER_HOST=unix://%s
 // awaitLogin returns once a login works.
 func (h *sshHost) awaitLogin() {
 	h.Helper()
-	ctx, cancel := context.WithTimeout(h.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(h.Context(), patience)
 	defer cancel()
 	for pause := (backoff.Backoff{}); ; {
 		output, err := exec.CommandContext(ctx, h.path("bin/ssh"), h.address, "true").CombinedOutput()
@@ -187,7 +186,7 @@ func (h *sshHost) allEnd() {
 	if err != nil {
 		h.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for _, line := range strings.Fields(string(text)) {
 		pid, err := strconv.Atoi(line)

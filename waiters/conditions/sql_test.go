@@ -120,7 +120,7 @@ func cancelled(t *testing.T, w waiters.World, url string) {
 	if o, err := (conditions.SQL{URL: url, Query: "select pg_sleep(3600)"}).Look(ctx, w); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %+v, %v", o, err)
 	}
-	none := read(t, "{sql: {url: '"+url+"', query: \"select count(*) from pg_stat_activity where query like '%pg_sleep(3600)%' and pid <> pg_backend_pid() and state = 'active'\", equals: 0}, timeout: 20s}")
+	none := read(t, "{sql: {url: '"+url+"', query: \"select count(*) from pg_stat_activity where query like '%pg_sleep(3600)%' and pid <> pg_backend_pid() and state = 'active'\", equals: 0}, timeout: 5m}")
 	if err := waiters.Wait(t.Context(), w, none, nil); err != nil {
 		t.Error(err)
 	}
