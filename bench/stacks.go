@@ -12,13 +12,15 @@ type lines struct{ strings.Builder }
 
 func (l *lines) add(format string, args ...any) { fmt.Fprintf(&l.Builder, format+"\n", args...) }
 
+const stagedApps = 8
+
 // staged is a helper, eight that need it, and a service behind each of those, with
 // a healthcheck every so many seconds: a Compose file like many.
 func staged(seconds int) string {
 	var l lines
 	l.add("services:")
 	l.add("  init: {image: %s, command: [print, first]}", image)
-	for i := range 8 {
+	for i := range stagedApps {
 		l.add("  setup%d: {image: %s, command: [print, set up], depends_on: {init: {condition: service_completed_successfully}}}", i, image)
 		l.add("  app%d:", i)
 		l.add("    image: %s", image)

@@ -116,49 +116,89 @@ func (c *Client) Version(ctx context.Context) (version, driver string, err error
 	return info.ServerVersion, info.Driver, err
 }
 
-// Helper is a container that does one job.
+// Helper is a container that does one job, or stays.
 type Helper struct {
 	Name, Image, Project, Network string
 	Command                       []string
+}
+
+// create makes the container and returns its id.
+func (c *Client) create(ctx context.Context, h Helper) (id string, err error) {
+	var made struct{ ID string }
+	labels := map[string]string{LabelProject: h.Project}
+	body := map[string]any{"Image": h.Image, "Cmd": h.Command, "Labels": labels, "HostConfig": map[string]any{"NetworkMode": h.Network}}
+	err = c.call(ctx, http.MethodPost, "/containers/create", url.Values{"name": {h.Name}}, body, &made)
+	return made.ID, err
 }
 
 // Run makes the calls that a helper's life takes, and no other: create, open
 // the wait, start, wait, read the log, inspect, remove. It returns the exit code
 // and what was printed, in the engine's frames.
 func (c *Client) Run(ctx context.Context, h Helper) (code int, printed []byte, err error) {
-	var made struct{ ID string }
-	labels := map[string]string{LabelProject: h.Project}
-	body := map[string]any{"Image": h.Image, "Cmd": h.Command, "Labels": labels, "HostConfig": map[string]any{"NetworkMode": h.Network}}
-	if err := c.call(ctx, http.MethodPost, "/containers/create", url.Values{"name": {h.Name}}, body, &made); err != nil {
-		return 0, nil, err
-	}
-	container := "/containers/" + made.ID
-	ended, err := c.open(ctx, http.MethodPost, container+"/wait", url.Values{"condition": {"next-exit"}}, nil)
+	id, code, printed, err := c.Work(ctx, h)
 	if err != nil {
 		return 0, nil, err
+	}
+	return code, printed, c.Remove(ctx, id)
+}
+
+// Work is a helper's life as Run makes it, but for the removal.
+func (c *Client) Work(ctx context.Context, h Helper) (id string, code int, printed []byte, err error) {
+	fail := func(err error) (string, int, []byte, error) { return "", 0, nil, err }
+	if id, err = c.create(ctx, h); err != nil {
+		return fail(err)
+	}
+	container := "/containers/" + id
+	ended, err := c.open(ctx, http.MethodPost, container+"/wait", url.Values{"condition": {"next-exit"}}, nil)
+	if err != nil {
+		return fail(err)
 	}
 	defer ended.Close()
 	if err := c.call(ctx, http.MethodPost, container+"/start", nil, nil, nil); err != nil {
-		return 0, nil, err
+		return fail(err)
 	}
 	var end struct{ StatusCode int }
 	if err := json.NewDecoder(ended).Decode(&end); err != nil {
-		return 0, nil, fmt.Errorf("wait for %s: %w", h.Name, err)
+		return fail(fmt.Errorf("wait for %s: %w", h.Name, err))
 	}
 	logs, err := c.open(ctx, http.MethodGet, container+"/logs", url.Values{"stdout": {"1"}, "stderr": {"1"}}, nil)
 	if err != nil {
-		return 0, nil, err
+		return fail(err)
 	}
 	printed, err = io.ReadAll(logs)
 	logs.Close()
 	if err != nil {
-		return 0, nil, err
+		return fail(err)
 	}
 	var found struct{ State struct{ ExitCode int } }
 	if err := c.call(ctx, http.MethodGet, container+"/json", nil, nil, &found); err != nil {
-		return 0, nil, err
+		return fail(err)
 	}
-	return found.State.ExitCode, printed, c.Remove(ctx, made.ID)
+	return id, found.State.ExitCode, printed, nil
+}
+
+// Launch makes and starts what is to stay.
+func (c *Client) Launch(ctx context.Context, h Helper) (id string, err error) {
+	if id, err = c.create(ctx, h); err != nil {
+		return "", err
+	}
+	return id, c.call(ctx, http.MethodPost, "/containers/"+id+"/start", nil, nil, nil)
+}
+
+// Exec runs a command in a container that runs, and returns its exit code.
+func (c *Client) Exec(ctx context.Context, id string, command []string) (code int, err error) {
+	var made struct{ ID string }
+	body := map[string]any{"Cmd": command, "AttachStdout": true, "AttachStderr": true}
+	if err := c.call(ctx, http.MethodPost, "/containers/"+id+"/exec", nil, body, &made); err != nil {
+		return 0, err
+	}
+	// What it prints ends with it.
+	if err := c.call(ctx, http.MethodPost, "/exec/"+made.ID+"/start", nil, map[string]any{"Detach": false}, nil); err != nil {
+		return 0, err
+	}
+	var found struct{ ExitCode int }
+	err = c.call(ctx, http.MethodGet, "/exec/"+made.ID+"/json", nil, nil, &found)
+	return found.ExitCode, err
 }
 
 // Remove removes a container, running or not. One that is gone is no error.

@@ -40,6 +40,12 @@ func serve(t *testing.T, code int) (*Client, *[]string) {
 		case "POST /v1.41/containers/abc/start":
 			started <- struct{}{}
 			w.WriteHeader(http.StatusNoContent)
+		case "POST /v1.41/containers/abc/exec":
+			_, _ = io.WriteString(w, `{"Id": "def"}`)
+		case "POST /v1.41/exec/def/start":
+			_, _ = io.WriteString(w, "what it prints")
+		case "GET /v1.41/exec/def/json":
+			_ = json.NewEncoder(w).Encode(map[string]int{"ExitCode": code})
 		case "GET /v1.41/containers/abc/logs":
 			_, _ = io.WriteString(w, "printed")
 		case "GET /v1.41/containers/abc/json":
@@ -81,6 +87,24 @@ func TestRunMakesTheCallsOfAHelpersLife(t *testing.T) {
 	want := []string{
 		"POST /v1.41/containers/create", "POST" + container + "/wait", "POST" + container + "/start",
 		"GET" + container + "/logs", "GET" + container + "/json", "DELETE" + container,
+	}
+	if !slices.Equal(*calls, want) {
+		t.Errorf("calls %q, want %q", *calls, want)
+	}
+}
+
+func TestLaunchAndExecMakeTheCallsOfAService(t *testing.T) {
+	client, calls := serve(t, 4)
+	id, err := client.Launch(t.Context(), Helper{Name: "name", Image: "image", Project: "p", Network: "n"})
+	if err != nil || id != "abc" {
+		t.Fatalf("%q, %v", id, err)
+	}
+	if code, err := client.Exec(t.Context(), id, []string{"true"}); err != nil || code != 4 {
+		t.Errorf("exit %d, %v", code, err)
+	}
+	want := []string{
+		"POST /v1.41/containers/create", "POST /v1.41/containers/abc/start",
+		"POST /v1.41/containers/abc/exec", "POST /v1.41/exec/def/start", "GET /v1.41/exec/def/json",
 	}
 	if !slices.Equal(*calls, want) {
 		t.Errorf("calls %q, want %q", *calls, want)

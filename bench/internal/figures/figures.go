@@ -80,7 +80,8 @@ type Claim struct {
 	Also string `json:"also,omitempty"`
 	// Statistic of the series; "" is Median.
 	Statistic Statistic `json:"statistic,omitempty"`
-	AtMost    float64   `json:"at_most"`
+	// AtMost is the bound; 0 where none was promised, and the figure is just told.
+	AtMost float64 `json:"at_most,omitempty"`
 	// Reach is what to reach for; 0 where nothing is said.
 	Reach float64 `json:"reach,omitempty"`
 }

@@ -84,17 +84,16 @@ func hasAlso(r figures.Report) bool {
 
 // row is a claim's line.
 func row(w figures.Work, c figures.Claim, also bool) string {
-	reach := ""
-	if c.Reach > 0 {
-		reach = bound(w, c, c.Reach)
-	}
-	tail := fmt.Sprintf(" %s | %s |", bound(w, c, c.AtMost), reach)
+	tail := fmt.Sprintf(" %s | %s |", bound(w, c, c.AtMost), bound(w, c, c.Reach))
 	v, ok := w.Value(c)
 	if !ok {
 		return fmt.Sprintf("| %s | | | |%s%s **failed**, see below |\n", c.Title, column(also, " |"), tail)
 	}
 	verdict := "met"
-	if !v.Met(c) {
+	switch {
+	case c.AtMost == 0:
+		verdict = ""
+	case !v.Met(c):
 		verdict = "**missed**"
 	}
 	var one, other, figure, v5 string
@@ -112,8 +111,11 @@ func row(w figures.Work, c figures.Claim, also bool) string {
 	return fmt.Sprintf("| %s | %s | %s | %s |%s%s %s |\n", c.Title, one, other, figure, column(also, v5+" |"), tail, verdict)
 }
 
-// bound is a bound as it is told: a ratio, or an amount.
+// bound is a bound as it is told: a ratio, or an amount; "" where there is none.
 func bound(w figures.Work, c figures.Claim, x float64) string {
+	if x == 0 {
+		return ""
+	}
 	if c.Theirs != "" {
 		return fmt.Sprintf("%.2f", x)
 	}

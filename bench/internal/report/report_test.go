@@ -29,7 +29,10 @@ var example = figures.Report{
 				{Party: "docker compose", Metric: "time", Unit: "s", Samples: []float64{5, 5, 5}},
 				{Party: "docker compose v5", Metric: "time", Unit: "s", Samples: []float64{4, 4, 4}},
 			},
-			Claims: []figures.Claim{{Title: "a fast `up`", Metric: "time", Ours: "stagehand", Theirs: "docker compose", Also: "docker compose v5", AtMost: 0.55, Reach: 0.45}},
+			Claims: []figures.Claim{
+				{Title: "a fast `up`", Metric: "time", Ours: "stagehand", Theirs: "docker compose", Also: "docker compose v5", AtMost: 0.55, Reach: 0.45},
+				{Title: "a fast `up`: against another", Metric: "time", Ours: "stagehand", Theirs: "docker compose v5"},
+			},
 		},
 		{
 			Name: "slow", Title: "helpers & more",

@@ -65,7 +65,7 @@ func bars(r figures.Report) (ratios, others []bar) {
 	for _, w := range r.Works {
 		for _, c := range w.Claims {
 			v, ok := w.Value(c)
-			if !ok {
+			if !ok || c.AtMost == 0 {
 				continue
 			}
 			one := bar{title: c.Title, length: v.Claimed, bound: c.AtMost, met: v.Met(c)}
