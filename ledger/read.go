@@ -108,34 +108,40 @@ func (l *Ledger) Left(ctx context.Context, stack string) ([]events.Event, error)
 // Recorded returns what the stack has done on this engine: by step ID the
 // latest step.ended whose outcome was done, unless it has been forgotten.
 func (l *Ledger) Recorded(ctx context.Context, stack, engineID string) (map[string]events.Event, error) {
-	found := map[string]events.Event{}
-	err := l.query(ctx, func(rows *sql.Rows) error {
-		e, err := scanEvent(rows)
-		found[e.Step] = e
-		return err
-	}, `
-		SELECT body FROM (
-			SELECT e.body AS body, ROW_NUMBER() OVER (PARTITION BY e.step ORDER BY r.number DESC, e.seq DESC) AS age
-			FROM runs r JOIN events e ON e.run = r.id
-			WHERE r.stack = $1 AND r.engine = $2 AND e.kind = 'step.ended' AND e.outcome = 'done'
-			AND NOT EXISTS (SELECT 1 FROM forgotten f WHERE f.run = e.run AND f.seq = e.seq)
-		) AS latest WHERE age = 1`, stack, engineID)
-	return found, err
+	return l.latest(ctx, stack, engineID, "step", `e.kind = 'step.ended' AND e.outcome = 'done'
+		AND NOT EXISTS (SELECT 1 FROM forgotten f WHERE f.run = e.run AND f.seq = e.seq)`)
+}
+
+// Stops returns, by step ID, the latest step.stopping or service.stopped of the
+// stack on this engine: that a run was about to stop the step's container, or
+// has, and why.
+func (l *Ledger) Stops(ctx context.Context, stack, engineID string) (map[string]events.Event, error) {
+	return l.latest(ctx, stack, engineID, "step", `e.kind IN ('step.stopping', 'service.stopped')`)
 }
 
 // Holders returns, by exclusive volume, the latest event in which a container
 // of the stack that held the volume on this engine ended.
 func (l *Ledger) Holders(ctx context.Context, stack, engineID string) (map[string]events.Event, error) {
+	return l.latest(ctx, stack, engineID, "held", `e.held <> ''`)
+}
+
+// latest returns, by the value of a column of events, the latest of the stack's
+// events on this engine that meet a condition.
+func (l *Ledger) latest(ctx context.Context, stack, engineID, column, condition string) (map[string]events.Event, error) {
 	found := map[string]events.Event{}
 	err := l.query(ctx, func(rows *sql.Rows) error {
-		e, err := scanEvent(rows)
-		found[e.Exclusive] = e
+		var of, body string
+		if err := rows.Scan(&of, &body); err != nil {
+			return err
+		}
+		e, err := decode(body)
+		found[of] = e
 		return err
 	}, `
-		SELECT body FROM (
-			SELECT e.body AS body, ROW_NUMBER() OVER (PARTITION BY e.held ORDER BY r.number DESC, e.seq DESC) AS age
+		SELECT subject, body FROM (
+			SELECT e.`+column+` AS subject, e.body AS body, ROW_NUMBER() OVER (PARTITION BY e.`+column+` ORDER BY r.number DESC, e.seq DESC) AS age
 			FROM runs r JOIN events e ON e.run = r.id
-			WHERE r.stack = $1 AND r.engine = $2 AND e.held <> ''
+			WHERE r.stack = $1 AND r.engine = $2 AND `+condition+`
 		) AS latest WHERE age = 1`, stack, engineID)
 	return found, err
 }
@@ -188,6 +194,10 @@ func scanEvent(rows *sql.Rows) (e events.Event, err error) {
 	if err := rows.Scan(&body); err != nil {
 		return e, err
 	}
+	return decode(body)
+}
+
+func decode(body string) (e events.Event, err error) {
 	if err := json.Unmarshal([]byte(body), &e); err != nil {
 		return e, fmt.Errorf("%w: %w", store.ErrBody, err)
 	}
