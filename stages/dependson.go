@@ -233,12 +233,17 @@ func (r *reader) checkPeerOrder(pos problems.Pos, i, p *instance, on types.Servi
 	}
 }
 
-// checkUnused warns of services that no stage names, unless others extend them.
+// checkUnused warns of services that no stage and no upgrade names, unless others extend them.
 func (r *reader) checkUnused() {
 	if r.plain == nil {
 		return
 	}
-	bases := map[string]bool{}
+	known := map[string]bool{}
+	if r.Upgrades != nil {
+		for _, name := range r.Upgrades.Named {
+			known[name] = true
+		}
+	}
 	for _, name := range r.serviceNames() {
 		for _, p := range r.section("services", name) {
 			_, extends := trees.Get(p.node, "extends")
@@ -248,11 +253,11 @@ func (r *reader) checkUnused() {
 			if _, base := trees.Get(extends, "service"); base != nil {
 				extends = base
 			}
-			bases[trees.Resolve(extends).Value] = true
+			known[trees.Resolve(extends).Value] = true
 		}
 	}
 	for _, name := range r.serviceNames() {
-		if r.uses[name] == nil && !bases[name] && !r.inactive(name) {
+		if r.uses[name] == nil && !known[name] && !r.inactive(name) {
 			r.list.Warn(r.source.At("services", name), "start: "+name+" in a stage, or give it a profile", "service %s is named in no stage and will not be started", name)
 		}
 	}

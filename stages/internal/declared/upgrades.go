@@ -24,6 +24,8 @@ type Upgrades struct {
 	// List is the service that prints the tenants, nil where they are the apps or where there are none.
 	List    *yaml.Node
 	EachApp bool
+	// Named are all services that stand in upgrades and tenants, those too that are not run at this version.
+	Named []string
 
 	Batch, Workers, Retries int
 }
@@ -154,7 +156,9 @@ func (f *File) serviceOf(tree nodes.Tree, key string, value *yaml.Node) *yaml.No
 	if _, ok := tree.Text(value, key, key+": the name of a service"); !ok {
 		return nil
 	}
-	return trees.Resolve(value)
+	name := trees.Resolve(value)
+	f.Upgrades.Named = append(f.Upgrades.Named, name.Value)
+	return name
 }
 
 func (f *File) readUpgradeSteps() {
@@ -264,12 +268,28 @@ func (f *File) checkChain(tree nodes.Tree, node *yaml.Node) {
 			return
 		}
 	}
-	number := upgrades.Version{Number: f.Upgrades.Version.Number}
 	if len(steps) == 0 {
 		f.list.Add(tree.Pos(node), "an upgrade, or no upgrades:", "upgrades has an empty list")
-	} else if last := steps[len(steps)-1]; last.To.Compare(number) != 0 {
-		f.list.Add(f.Upgrades.Pos, "an upgrade to "+number.String()+", or version: "+last.To.String(), "a gap in the chain of upgrades: no upgrade leads from %s to %s", last.To, number)
+		return
 	}
+	// The version may be held back: what leads beyond it waits for another day.
+	number := upgrades.Version{Number: f.Upgrades.Version.Number}
+	known := number.Compare(steps[0].From) == 0
+	beyond := slices.IndexFunc(steps, func(s UpgradeStep) bool {
+		known = known || number.Compare(s.To) == 0
+		return s.To.Compare(number) > 0
+	})
+	if beyond >= 0 {
+		steps = steps[:beyond]
+	}
+	if !known {
+		from := f.Upgrades.Steps[0].From
+		if len(steps) > 0 {
+			from = steps[len(steps)-1].To
+		}
+		f.list.Add(f.Upgrades.Pos, "an upgrade to "+number.String()+", or version: "+from.String(), "a gap in the chain of upgrades: no upgrade leads from %s to %s", from, number)
+	}
+	f.Upgrades.Steps = steps
 }
 
 // PlaceUpgrade puts the stage of the upgrades among the others: behind those stages that
