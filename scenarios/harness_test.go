@@ -77,7 +77,9 @@ type stack struct {
 	dir   string
 	files []string
 	env   []string
-	began time.Time
+	// ledger is where runs are recorded; "" is a file in dir.
+	ledger string
+	began  time.Time
 
 	mu   sync.Mutex
 	seen []engineEvent
@@ -117,7 +119,7 @@ func (s *stack) file(name, text string) {
 }
 
 func (s *stack) args(args ...string) []string {
-	out := []string{args[0], "-p", s.name, "--ledger", filepath.Join(s.dir, "ledger.db")}
+	out := []string{args[0], "-p", s.name, "--ledger", cmp.Or(s.ledger, filepath.Join(s.dir, "ledger.db"))}
 	for _, f := range s.files {
 		out = append(out, "-f", f)
 	}

@@ -51,7 +51,7 @@ func (s *stack) oneEffectEach() {
 	}
 }
 
-// runner is a stagehand up beside the test.
+// runner is a stagehand beside the test.
 type runner struct {
 	cmd  *exec.Cmd
 	mu   sync.Mutex
@@ -75,8 +75,14 @@ func (r *runner) said() string {
 // startUp begins an up; its output is shown when the test fails.
 func (s *stack) startUp(env []string, args ...string) *runner {
 	s.t.Helper()
+	return s.start(env, append([]string{"up"}, args...)...)
+}
+
+// start begins a command, as startUp does.
+func (s *stack) start(env []string, args ...string) *runner {
+	s.t.Helper()
 	r := &runner{done: make(chan struct{})}
-	r.cmd = exec.Command(program, append(s.args("up"), args...)...)
+	r.cmd = exec.Command(program, s.args(args...)...)
 	r.cmd.Env = append(append(os.Environ(), s.env...), env...)
 	r.cmd.Stdout, r.cmd.Stderr = r, r
 	if err := r.cmd.Start(); err != nil {

@@ -176,12 +176,23 @@ make_voedger() {
   build demo/voedger examples/voedger/images/vvm.Dockerfile "$wanted" "$context"
 }
 
+make_matrixone() {
+  local wanted context=$work/matrixone
+  wanted=$({ echo "$arch"; cat go.mod; hash examples/matrixone/images examples/matrixone/node ledger upgrades events; } | digest)
+  [ "$(inputs demo/matrixone)" = "$wanted" ] && return
+  program examples/matrixone/node monode
+  mkdir "$context"
+  cp "$work/monode" "$context"
+  build demo/matrixone examples/matrixone/images/node.Dockerfile "$wanted" "$context"
+}
+
 images=examples/haf/images
 arch=$(docker version --format '{{.Server.Arch}}' 2>/dev/null) ||
   die "no engine answers; scripts/engine.sh brings one"
 
 make_hello
 make_voedger
+make_matrixone
 for app in examples/haf/apps/*/app.conf; do
   make_app "$(basename "$(dirname "$app")")"
 done
