@@ -112,6 +112,17 @@ func (l *Ledger) Recorded(ctx context.Context, stack, engineID string) (map[stri
 		AND NOT EXISTS (SELECT 1 FROM forgotten f WHERE f.run = e.run AND f.seq = e.seq)`)
 }
 
+// Attempts returns, by step ID, how far the latest attempt at it on this engine has come: the step.ended
+// of one that failed, timed out or was stopped, or its step.started where no such end is
+// recorded. What has been forgotten is not among them.
+func (l *Ledger) Attempts(ctx context.Context, stack, engineID string) (map[string]events.Event, error) {
+	// A step that was not reached is skipped as well as one that was stopped; only the event's error tells them
+	// apart. Within a JSON string the quotes would be escaped, so nothing else looks like it.
+	return l.latest(ctx, stack, engineID, "step", `(e.kind = 'step.started' OR e.kind = 'step.ended' AND
+		(e.outcome IN ('failed', 'timed_out') OR e.outcome = 'skipped' AND e.body LIKE '%"error":"stopped: %'))
+		AND NOT EXISTS (SELECT 1 FROM forgotten f WHERE f.run = e.run AND f.seq = e.seq)`)
+}
+
 // Stops returns, by step ID, the latest step.stopping or service.stopped of the
 // stack on this engine: that a run was about to stop the step's container, or
 // has, and why.
@@ -146,7 +157,7 @@ func (l *Ledger) latest(ctx context.Context, stack, engineID, column, condition 
 	return found, err
 }
 
-// Forget makes the named steps count as never done on this engine; none named
+// Forget makes the named steps count as never begun on this engine; none named
 // means all of the stack. The events stay.
 func (l *Ledger) Forget(ctx context.Context, stack, engineID string, steps ...string) error {
 	arguments := []any{stack, engineID}
@@ -168,7 +179,8 @@ func (l *Ledger) Forget(ctx context.Context, stack, engineID string, steps ...st
 		_, err := tx.ExecContext(ctx, `
 			INSERT INTO forgotten (run, seq)
 			SELECT e.run, e.seq FROM runs r JOIN events e ON e.run = r.id
-			WHERE r.stack = $1 AND r.engine = $2 AND e.kind = 'step.ended' AND e.outcome = 'done' `+condition+`
+			WHERE r.stack = $1 AND r.engine = $2 AND (e.kind = 'step.started' OR e.kind = 'step.ended' AND e.outcome <> 'skipped'
+				OR e.kind = 'step.ended' AND e.body LIKE '%"error":"stopped: %') `+condition+`
 			ON CONFLICT (run, seq) DO NOTHING`, arguments...)
 		return err
 	})

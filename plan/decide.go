@@ -164,7 +164,7 @@ func (m *maker) whyAgain(step *Step, s *stages.Stage, before effect) string {
 	fact, recorded := m.facts.Steps[step.ID]
 	switch {
 	case !recorded:
-		return "never ran"
+		return m.whyFirst(step)
 	case m.facts.Asked[step.ID] != "":
 		return m.facts.Asked[step.ID]
 	case fact.Lost:
@@ -199,6 +199,14 @@ func (m *maker) whyAgain(step *Step, s *stages.Stage, before effect) string {
 		return before.service.name + " has been made anew since"
 	}
 	return ""
+}
+
+// whyFirst says why a step has no recorded success.
+func (m *maker) whyFirst(step *Step) string {
+	if attempt, tried := m.facts.Attempts[step.ID]; tried {
+		return attempt.String()
+	}
+	return "never ran"
 }
 
 // whatChanged names what the record's spec and the step's differ in, or says

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/plan"
 	"github.com/stagehand-dev/stagehand/stages"
 )
@@ -19,7 +20,7 @@ import (
 func finished(stack *stages.Stack) plan.Facts {
 	facts := plan.Facts{
 		Steps: map[string]plan.Fact{}, Containers: map[string]containers.Status{},
-		Volumes: map[string]containers.VolumeStatus{}, Images: map[string]string{}, Asked: map[string]string{},
+		Volumes: map[string]containers.VolumeStatus{}, Images: map[string]string{}, Asked: map[string]string{}, Attempts: map[string]plan.Attempt{},
 	}
 	made := now.Add(-time.Hour)
 	for _, v := range stack.Volumes {
@@ -188,6 +189,31 @@ func TestCauses(t *testing.T) {
 			"check":       "wait: setup/alpha runs before it",
 			"api/alpha":   "recreate: uses a value that is handed on in this run",
 		}},
+		{"helpers that nobody recorded as done, and attempts at them", func(_ *stages.Stack, f plan.Facts) {
+			for id, attempt := range map[string]plan.Attempt{
+				"load":        {Run: "r2", Outcome: events.Failed, Error: "exit 9"},
+				"index/alpha": {Run: "r2", Outcome: events.Failed},
+				"setup/alpha": {Run: "r2", Outcome: events.TimedOut, Error: "timed out, tcp db:5432: refused"},
+				"setup/beta":  {Run: "r2", Outcome: events.Skipped, Error: "stopped: interrupted"},
+				"check":       {Run: "r2"},
+			} {
+				delete(f.Steps, id)
+				f.Attempts[id] = attempt
+			}
+			f.Attempts["db"] = plan.Attempt{Run: "r2", Outcome: events.Failed, Error: "of a service, which is looked at"}
+		}, map[string]string{
+			"db":          "start: is stopped for index/alpha, which needs graph_data to itself",
+			"load":        "create: last attempt: exit 9",
+			"index/alpha": "create: last attempt: failed",
+			"setup/alpha": "create: last attempt: timed out, tcp db:5432: refused",
+			"setup/beta":  "create: last attempt was stopped: interrupted",
+			"check":       "wait: last attempt: run r2 recorded no end of it",
+			"api/alpha":   "recreate: uses a value that is handed on in this run",
+			"api/beta":    "recreate: uses a value that is handed on in this run",
+		}},
+		{"an attempt at a step that is recorded as done", func(_ *stages.Stack, f plan.Facts) {
+			f.Attempts["load"] = plan.Attempt{Run: "r0", Outcome: events.Failed, Error: "exit 9"}
+		}, map[string]string{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			stack := load(t, "testdata/graph.yaml")

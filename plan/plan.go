@@ -16,6 +16,9 @@ import (
 type Facts struct {
 	// Steps holds, by step ID, the last recorded success.
 	Steps map[string]Fact
+	// Attempts holds, by step ID, how the last attempt at a step ended that has no
+	// recorded success.
+	Attempts map[string]Attempt
 	// Containers of the stack that stand on the engine, by name.
 	Containers map[string]containers.Status
 	// Volumes of the stack that stand on the engine, by name.
@@ -52,6 +55,27 @@ type Fact struct {
 	Parts map[string]string
 	// Volumes are those that it could rely on: name to Identity.
 	Volumes map[string]string
+}
+
+// Attempt is how an attempt at a step ended that was not a success.
+type Attempt struct {
+	Run string
+	// Outcome is failed, timed_out or, of one that was stopped, skipped; "" where no
+	// end is recorded: its run died, or goes on.
+	Outcome events.Outcome
+	// Error says how it ended, as step.ended tells it.
+	Error string
+}
+
+// String is the attempt as a cause for another one.
+func (a Attempt) String() string {
+	switch a.Outcome {
+	case "":
+		return "last attempt: run " + a.Run + " recorded no end of it"
+	case events.Skipped:
+		return "last attempt was " + a.Error
+	}
+	return "last attempt: " + first(a.Error, string(a.Outcome))
 }
 
 // Stop is a run's intent to stop a container, recorded before it did.

@@ -120,6 +120,14 @@ func (i *informed) Recorded(ctx context.Context, stack, engineID string) (map[st
 	return recorded, nil
 }
 
+// Attempts implements attempting where the ledger does.
+func (i *informed) Attempts(ctx context.Context, stack, engineID string) (map[string]events.Event, error) {
+	if book, ok := i.Ledger.(attempting); ok {
+		return book.Attempts(ctx, stack, engineID)
+	}
+	return nil, nil
+}
+
 // start records that the run begins, with the lease that it holds and what it
 // has heard of others' runs.
 func (r *run) start(engineID string, heard []events.Event) error {

@@ -179,6 +179,37 @@ func Values(e events.Event, key *secrets.Key, masker *secrets.Masker) (map[strin
 	return values, failed
 }
 
+// attempting is a Ledger that knows of attempts that did not succeed, so that a plan can tell of them.
+type attempting interface {
+	// Attempts returns, by step ID, the step.ended of the latest attempt that failed, timed out or
+	// was stopped, or its step.started where no end of it is recorded.
+	Attempts(ctx context.Context, stack, engineID string) (map[string]events.Event, error)
+}
+
+// attempts asks the ledger only where a step of the plan has to be done that no record is of:
+// most plans have none, and the ledger looks through all of the stack's runs.
+func attempts(ctx context.Context, p *plan.Plan, facts plan.Facts, ledger Ledger, engineID string) (map[string]plan.Attempt, error) {
+	book, ok := ledger.(attempting)
+	untold := slices.ContainsFunc(p.Steps, func(s *plan.Step) bool {
+		_, recorded := facts.Steps[s.ID]
+		return !recorded && s.Verb != stages.Start && s.Action != plan.Skip
+	})
+	if !ok || !untold {
+		return nil, nil
+	}
+	ends, err := book.Attempts(ctx, p.Stack, engineID)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLedger, err)
+	}
+	out := make(map[string]plan.Attempt, len(ends))
+	for id, e := range ends {
+		if _, recorded := facts.Steps[id]; !recorded {
+			out[id] = plan.Attempt{Run: e.Run, Outcome: e.Outcome, Error: e.Error}
+		}
+	}
+	return out, nil
+}
+
 // stopsOf reads the ledger's intents as facts.
 func stopsOf(intents map[string]events.Event) map[string]plan.Stop {
 	stops := make(map[string]plan.Stop, len(intents))

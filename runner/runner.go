@@ -215,7 +215,11 @@ func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine,
 	if err != nil {
 		return nil, knowledge{}, err
 	}
-	if len(facts.Disproved) > 0 {
+	facts.Attempts, err = attempts(ctx, p, facts, ledger, engineID)
+	if err != nil {
+		return nil, knowledge{}, err
+	}
+	if len(facts.Disproved) > 0 || len(facts.Attempts) > 0 {
 		p = plan.Make(stack, facts, now)
 	}
 	return p, knowledge{holders: holders, volumes: facts.Volumes, seen: facts.Containers, recorded: recorded, stops: stops}, nil

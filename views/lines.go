@@ -167,7 +167,11 @@ func (l *Lines) goesOn(e events.Event) {
 		if e.Cause == runsAlready && e.Verb == "start" {
 			break // its end says that; what it waits for is said
 		}
-		detail := text.Joined(": ", e.Container, text.Joined(", ", e.Cause, attempt(e)))
+		why := e.Cause
+		if e.Attempt > 1 { // its cause, how the one before failed, has just been told
+			why = attempt(e)
+		}
+		detail := text.Joined(": ", e.Container, why)
 		word := "started"
 		if e.Cause == runsAlready {
 			word = "running"

@@ -163,9 +163,9 @@ func (d *drawing) event(e events.Event) {
 }
 
 func (d *drawing) started(e events.Event) {
-	again := ""
-	if e.Attempt > 1 {
-		again = fmt.Sprintf("attempt %d", e.Attempt)
+	why := e.Cause
+	if e.Attempt > 1 { // how the one before failed has just been drawn
+		why = fmt.Sprintf("attempt %d", e.Attempt)
 	}
 	delete(d.waits, e.Step)
 	l := Line{Kind: Begin}
@@ -174,7 +174,7 @@ func (d *drawing) started(e events.Event) {
 			l.Party, l.Appears = d.appear(cmp.Or(e.Service, e.Container), e.Container, false), true
 		}
 	}
-	d.add(l, e, e.Step+" begins", again, e.Cause)
+	d.add(l, e, e.Step+" begins", why)
 }
 
 func (d *drawing) waiting(e events.Event) {

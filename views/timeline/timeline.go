@@ -117,8 +117,11 @@ func Of(run []events.Event) *Run {
 			if r.Started.IsZero() {
 				r.Started = e.Time
 			}
-			r.Ended, r.Outcome = time.Time{}, "" // of a settled step that had to be done after all
-			r.Cause, r.Behind, r.Attempts = e.Cause, e.Behind, max(r.Attempts, e.Attempt, 1)
+			r.Ended, r.Outcome = time.Time{}, ""   // of a settled step that had to be done after all
+			if e.Attempt <= 1 || r.Attempts == 0 { // later attempts tell how the one before failed
+				r.Cause = e.Cause
+			}
+			r.Behind, r.Attempts = e.Behind, max(r.Attempts, e.Attempt, 1)
 		case events.StepEnded:
 			r := at(e)
 			r.Ended, r.Outcome, r.ExitCode, r.Error = e.Time, e.Outcome, e.ExitCode, e.Error

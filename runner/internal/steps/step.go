@@ -67,9 +67,9 @@ func (c *Crew) Execute(ctx context.Context, step *plan.Step, stage *stages.Stage
 	var a *active
 	var e events.Event
 	began := time.Now()
-	for attempt := 1; ; attempt++ {
+	for attempt, cause := 1, step.Cause; ; attempt++ {
 		e = record.About(events.StepStarted, step)
-		e.Attempt, e.Cause, e.Behind = attempt, step.Cause, behind
+		e.Attempt, e.Cause, e.Behind = attempt, cause, behind
 		if err := c.Record.Emit(e); err != nil {
 			return e, err
 		}
@@ -90,6 +90,7 @@ func (c *Crew) Execute(ctx context.Context, step *plan.Step, stage *stages.Stage
 		if err := c.pause(ctx, a, o); err != nil {
 			return e, err
 		}
+		cause = fmt.Sprintf("attempt %d: %s", attempt, o.failure)
 	}
 	if err := c.Record.Emit(e); err != nil {
 		return e, err
