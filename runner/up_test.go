@@ -132,6 +132,36 @@ func TestAnUpThatFindsNothingToDoLooksOnce(t *testing.T) {
 	})
 }
 
+// TestWhatCannotBeMadeIsTheStepsFailure: an engine that answers that it cannot make one container
+// is no broken engine, whatever it is that keeps it; the others go on as on_failure says.
+func TestWhatCannotBeMadeIsTheStepsFailure(t *testing.T) {
+	for _, verb := range []stages.Verb{stages.Run, stages.Start} {
+		t.Run(string(verb), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bench) {
+				s := newStack("some")
+				for _, name := range []string{"good", "bad", "after"} {
+					s.service(name, map[stages.Verb]string{stages.Run: "print " + name, stages.Start: "forever"}[verb], nil)
+				}
+				s.stage(stages.Stage{Name: "all", Verb: verb, OnFailure: stages.Continue}, "good", "bad")
+				s.stage(stages.Stage{Name: "after", Verb: verb}, "after")
+				b.opts.Engine = faults.New(b.engine, faults.Options{Decide: faults.Every("Create", "some-bad-1", faults.Fault{
+					Before: errors.New("create container some-bad-1: failed to mount local volume"),
+				})})
+				result := b.up(s)
+				if got := failuresOf(result); len(got) != 1 || !strings.HasPrefix(got["all/bad"], "could not be made: ") || !strings.HasSuffix(got["all/bad"], ": failed to mount local volume") {
+					t.Errorf("failures %v", got)
+				}
+				outcomes := b.book.outcomes()
+				if outcomes["all/good"] != events.Done || outcomes["after"] != events.Done {
+					t.Errorf("outcomes %v", outcomes)
+				}
+				b.opts.Engine = nil
+				wantDone(t, b.up(s))
+			})
+		})
+	}
+}
+
 func TestOneChangedHelperRunsAgainWithWhatDependsOnIt(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		wantDone(t, b.up(hafShaped()))

@@ -147,3 +147,27 @@ services:
 		}
 	}
 }
+
+// TestWhatTheEngineCannotMake: a volume whose device is not there fails the step that mounts it, by name and
+// with the engine's words, and nobody else.
+func TestWhatTheEngineCannotMake(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, "unmade")
+	s.file("stagehand.yaml", `
+services:
+  bad: {image: `+actorImage+`, command: [print, never], volumes: ["gone:/actor"]}
+  good: {image: `+actorImage+`, command: [forever]}
+volumes:
+  gone: {driver_opts: {type: none, o: bind, device: /no/such/folder}}
+stages:
+  - {name: bad, run: bad, on_failure: continue}
+  - {name: good, start: good}
+`)
+	out := s.stagehand(3, "up")
+	for _, want := range []string{"bad", "could not be made", "no such file or directory"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it does not say %q:\n%s", want, out)
+		}
+	}
+	s.onlyServices(1)
+}

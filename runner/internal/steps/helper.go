@@ -221,10 +221,25 @@ func (c *Crew) create(ctx context.Context, a *active, image string) (outcome, bo
 		return o, false
 	}
 	if err != nil {
-		return c.callFailed(ctx, err), false
+		return c.createFailed(ctx, err), false
 	}
 	a.ours = true
 	return outcome{}, true
+}
+
+// createFailed: an engine that answers "this cannot be made" (no such runtime, a mount
+// that its driver refuses) has given a result, whatever its status code.
+func (c *Crew) createFailed(ctx context.Context, err error) outcome {
+	o := c.callFailed(ctx, err)
+	if o.broken != nil && answered(err) {
+		return failed("could not be made: %v", err)
+	}
+	return o
+}
+
+// answered tells the engine's own no from silence, and from a call that was not let through.
+func answered(err error) bool {
+	return !errors.Is(err, containers.ErrUnavailable) && !errors.Is(err, containers.ErrLeaseLost)
 }
 
 // callFailed tells a refusal, which is the step's result, from a broken engine.
@@ -245,11 +260,11 @@ func (c *Crew) callFailed(ctx context.Context, err error) outcome {
 // startFailed: an engine that answers "this cannot be started" (no such
 // command, port taken) has given a result.
 func (c *Crew) startFailed(ctx context.Context, a *active, err error) outcome {
-	if errors.Is(err, containers.ErrUnavailable) && ctx.Err() == nil {
-		return broke(err)
-	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return interruption(ctx, "")
+	case !answered(err):
+		return broke(err)
 	}
 	o := failed("could not be started: %v", err)
 	status, lookErr := c.Engine.Status(ctx, a.Container)
