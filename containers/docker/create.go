@@ -39,6 +39,8 @@ func (e *Engine) Create(ctx context.Context, spec containers.Spec) (containers.S
 		return containers.Status{}, failure.Of(ctx, err, "create container %s", spec.Name)
 	} else if kind == kindPodman {
 		c.Config.Labels[translate.LabelImage] = spec.Image
+	} else if containers.RoleOf(spec.Labels) == containers.RoleHelper {
+		e.ends.Listen(ctx) // before the container is there: of older ones it may have missed something
 	}
 	began := time.Now()
 	for pause := (backoff.Backoff{}); ; {

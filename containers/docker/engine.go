@@ -22,6 +22,7 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/dial"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/endpoint"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/ends"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/logs"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/look"
@@ -56,6 +57,7 @@ type Engine struct {
 
 	creating sync.Mutex // held while a network is made
 	dialer   *dial.Dialer
+	ends     *ends.Listener
 
 	mu   sync.Mutex
 	kind string           // kindDocker or kindPodman; empty while unknown
@@ -91,7 +93,7 @@ func Open(ctx context.Context, options Options) (*Engine, error) {
 }
 
 func newEngine(api *client.Client, options Options, at endpoint.Candidate) *Engine {
-	e := &Engine{api: api, options: options, endpoint: at}
+	e := &Engine{api: api, options: options, endpoint: at, ends: ends.New(api)}
 	e.dialer = dial.New(dial.Options{
 		API: api, Local: at.SocketPath() != "", Force: options.ForceProbe, ProbeBinary: options.ProbeBinary,
 		Arch: e.arch, Destroy: e.Destroy,
@@ -202,7 +204,7 @@ func (e *Engine) Dial(ctx context.Context, network, address string) (net.Conn, e
 
 // Logs implements containers.Engine: see package logs.
 func (e *Engine) Logs(ctx context.Context, name string, opts containers.LogOptions) (io.ReadCloser, error) {
-	return logs.Open(ctx, e.api, name, opts)
+	return logs.Open(ctx, e.api, e.ends, name, opts)
 }
 
 // Wait implements containers.Engine: see package wait.
@@ -214,7 +216,7 @@ func (e *Engine) Wait(ctx context.Context, name string) (containers.Status, erro
 	if kind == kindPodman {
 		return wait.Poll(ctx, e.api, name)
 	}
-	return wait.End(ctx, e.api, name)
+	return wait.End(ctx, e.api, e.ends, name)
 }
 
 // architecture turns a machine's name, as uname says it, into Go's.
@@ -232,5 +234,6 @@ const closeLimit = 15 * time.Second
 func (e *Engine) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
 	defer cancel()
+	e.ends.Close()
 	return errors.Join(e.dialer.Close(ctx), e.api.Close())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -254,5 +255,37 @@ func TestStaleAndForeignNames(t *testing.T) {
 	spec.Labels = map[string]string{containers.LabelStack: s.id, containers.LabelSpec: "other"}
 	if _, err := s.Create(s.Context(), spec); !errors.Is(err, containers.ErrConflict) {
 		t.Errorf("another spec: got %v, want ErrConflict", err)
+	}
+}
+
+// TestAHelpersEndAsHeard: what is heard of a helper's end is what the engine says of it afterwards.
+func TestAHelpersEndAsHeard(t *testing.T) {
+	needActor(t)
+	s := newStack(t)
+	for i := range 5 {
+		for _, code := range []int{0, 3} {
+			spec := s.spec(fmt.Sprint("job", i, "-", code), fmt.Sprint("print hello then exit ", code))
+			spec.Labels[containers.LabelRole] = containers.RoleHelper
+			s.create(spec)
+			s.must(s.Start(t.Context(), spec.Name))
+			reader, err := s.Logs(t.Context(), spec.Name, containers.LogOptions{Follow: true})
+			s.must(err)
+			heard, err := s.Wait(t.Context(), spec.Name)
+			s.must(err)
+			text, err := io.ReadAll(reader)
+			s.must(errors.Join(err, reader.Close()))
+			if string(text) != "hello\n" {
+				t.Errorf("it printed %q", text)
+			}
+			seen, err := s.Status(t.Context(), spec.Name)
+			s.must(err)
+			if heard.ID != seen.ID || heard.Name != seen.Name || heard.State != seen.State || heard.ExitCode != code || seen.ExitCode != code ||
+				heard.OOMKilled != seen.OOMKilled || heard.Error != seen.Error || heard.ImageID != seen.ImageID || !maps.Equal(heard.Labels, seen.Labels) {
+				t.Errorf("heard %+v, seen %+v", heard, seen)
+			}
+			if heard.Started.IsZero() || heard.Finished.Before(heard.Started) {
+				t.Errorf("from %s to %s", heard.Started, heard.Finished)
+			}
+		}
 	}
 }

@@ -18,13 +18,14 @@ import (
 
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/backoff"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/ends"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/look"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/translate"
 )
 
 // Open is what containers.Engine says of Logs.
-func Open(ctx context.Context, api *client.Client, name string, opts containers.LogOptions) (io.ReadCloser, error) {
+func Open(ctx context.Context, api *client.Client, heard *ends.Listener, name string, opts containers.LogOptions) (io.ReadCloser, error) {
 	found, err := look.Container(ctx, api, name)
 	if err != nil {
 		return nil, err
@@ -46,8 +47,15 @@ func Open(ctx context.Context, api *client.Client, name string, opts containers.
 		cancel()
 		return nil, err
 	}
+	leave := func() {}
+	if opts.Follow && found.State.Running {
+		f.end, leave = heard.Of(found)
+	}
 	stream := &logStream{PipeReader: reader, cancel: cancel}
-	stream.done.Go(func() { writer.CloseWithError(f.run(ctx, body)) })
+	stream.done.Go(func() {
+		defer leave()
+		writer.CloseWithError(f.run(ctx, body))
+	})
 	return stream, nil
 }
 
@@ -73,7 +81,9 @@ type follower struct {
 	opts    containers.LogOptions
 	tty     bool
 	started time.Time // the start of the run that is read; zero before the first
-	lines   lineWriter
+	// end is where the end of that run may be heard of, and that there is no other run.
+	end   <-chan ends.End
+	lines lineWriter
 }
 
 func (f *follower) open(ctx context.Context, since time.Time, tail int) (io.ReadCloser, error) {
@@ -130,7 +140,10 @@ func (f *follower) copy(body io.Reader) error {
 // returns the moment from which on the log is new; more is false after the end.
 func (f *follower) nextRun(ctx context.Context) (since time.Time, more bool, err error) {
 	for pause := (backoff.Backoff{}); ; {
-		found, err := look.Container(ctx, f.api, f.id)
+		found, over, err := f.look(ctx)
+		if over {
+			return since, false, nil
+		}
 		if errors.Is(err, containers.ErrNotFound) {
 			return since, false, nil
 		}
@@ -156,6 +169,28 @@ func (f *follower) nextRun(ctx context.Context) (since time.Time, more bool, err
 			return since, false, failure.Of(ctx, err, "logs of container %s", f.name)
 		}
 	}
+}
+
+// look looks at the container unless its end is heard of first.
+func (f *follower) look(ctx context.Context) (found container.InspectResponse, over bool, err error) {
+	if f.end == nil {
+		found, err = look.Container(ctx, f.api, f.id)
+		return found, false, err
+	}
+	looking, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { // ended below
+		defer close(done)
+		found, err = look.Container(looking, f.api, f.id)
+	}()
+	select {
+	case <-f.end:
+		over = true
+	case <-done:
+	}
+	cancel()
+	<-done
+	return found, over, err
 }
 
 // lineWriter takes the engine's frames, each of which holds one line of one

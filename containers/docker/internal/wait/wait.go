@@ -12,6 +12,7 @@ import (
 
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/backoff"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/ends"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/look"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/translate"
@@ -19,8 +20,9 @@ import (
 
 // End is what containers.Engine says of Wait, on Docker. The engine's wait is
 // open before the state is read, so no end falls between the two; what is
-// returned is always read from the container itself, after a lost connection too.
-func End(ctx context.Context, api *client.Client, name string) (containers.Status, error) {
+// returned is read from the container itself, after a lost connection too; but for a plain success that was
+// heard of first.
+func End(ctx context.Context, api *client.Client, heard *ends.Listener, name string) (containers.Status, error) {
 	id := name
 	for pause := (backoff.Backoff{}); ; {
 		next, lost, closeWait := listen(ctx, api, id)
@@ -42,9 +44,14 @@ func End(ctx context.Context, api *client.Client, name string) (containers.Statu
 			closeWait()
 			return translate.Status(found), nil
 		}
-		exit, err := awaitExit(ctx, next, lost)
+		end, leave := heard.Of(found)
+		exit, err := awaitExit(ctx, next, lost, end)
+		leave()
 		closeWait()
+		var success *succeeded
 		switch {
+		case errors.As(err, &success):
+			return success.status(found), nil
 		case ctx.Err() != nil:
 			return containers.Status{}, failure.Of(ctx, ctx.Err(), "wait for container %s", name)
 		case err != nil:
@@ -125,8 +132,28 @@ func listen(ctx context.Context, api *client.Client, id string) (<-chan containe
 	}
 }
 
-func awaitExit(ctx context.Context, next <-chan container.WaitResponse, lost <-chan error) (container.WaitResponse, error) {
+// succeeded is an end with 0 that was heard of.
+type succeeded struct{ ends.End }
+
+func (s *succeeded) Error() string { return "ended with 0" }
+
+// status is that of a container that was looked at before it ended.
+func (s *succeeded) status(before container.InspectResponse) containers.Status {
+	status := translate.Status(before)
+	status.State, status.ExitCode, status.OOMKilled, status.Error = containers.StateExited, 0, false, ""
+	status.Health, status.HealthLog = containers.HealthNone, ""
+	status.Started, status.Finished = s.Started, s.Finished
+	return status
+}
+
+func awaitExit(ctx context.Context, next <-chan container.WaitResponse, lost <-chan error, heard <-chan ends.End) (container.WaitResponse, error) {
 	select {
+	case end := <-heard:
+		if end.ExitCode == 0 {
+			return container.WaitResponse{}, &succeeded{end}
+		}
+		// A failure is looked at in full.
+		return awaitExit(ctx, next, lost, nil)
 	case exit := <-next:
 		if exit.Error != nil && exit.Error.Message != "" {
 			return exit, errors.New(exit.Error.Message)
