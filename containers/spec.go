@@ -199,6 +199,9 @@ type File struct {
 	GID     int    `json:"gid"`
 	// Secret: the content must not be shown.
 	Secret bool `json:"-"`
+	// Source is where it stands on this host, if it does. It is mounted from there, as it is, into a
+	// container that is ReadOnly, into which nothing can be copied.
+	Source string `json:"-"`
 }
 
 // Attachment joins a container to a network.

@@ -5,7 +5,9 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -13,7 +15,8 @@ import (
 )
 
 // files sets what configs and secrets are copied into the container. Compose
-// mounts them from its own host, which need not be the engine's.
+// mounts them from its own host, which need not be the engine's; here that is done only
+// where nothing can be copied, with read_only.
 func (v *conversion) files() {
 	for i, ref := range v.service.Configs {
 		object, ok := v.Project.Configs[ref.Source]
@@ -50,7 +53,12 @@ func (v *conversion) file(section string, i int, ref types.FileReferenceConfig, 
 	if !path.IsAbs(target) {
 		target = path.Join(dir, target)
 	}
-	file := containers.File{Path: path.Clean(target), Content: content, Mode: mode, Secret: section == "secrets"}
+	file := containers.File{Path: path.Clean(target), Content: content, Mode: mode, Secret: section == "secrets", Source: object.File}
+	if v.service.ReadOnly && file.Source == "" && !v.writable(file.Path) {
+		v.list.Add(v.at(section, strconv.Itoa(i)), "give it a file, or mount a volume there",
+			"%s %q has no file to mount, and nothing can be copied to %s with read_only", section[:len(section)-1], ref.Source, file.Path)
+		return
+	}
 	if ref.Mode != nil {
 		file.Mode = uint32(*ref.Mode) & 0o7777
 	}
@@ -69,6 +77,13 @@ func (v *conversion) file(section string, i int, ref types.FileReferenceConfig, 
 		*owner.id = int(n)
 	}
 	v.spec.Files = append(v.spec.Files, file)
+}
+
+// writable tells that something is mounted over the path into which can be written.
+func (v *conversion) writable(file string) bool {
+	return slices.ContainsFunc(v.spec.Mounts, func(m containers.Mount) bool {
+		return (m.Kind == containers.MountVolume || m.Kind == containers.MountBind) && !m.ReadOnly && strings.HasPrefix(file, strings.TrimSuffix(m.Target, "/")+"/")
+	})
 }
 
 // content returns the text and the mode that it has where the service gives none.

@@ -450,6 +450,42 @@ jobs:
 	}
 }
 
+// TestFilesOfWhatIsReadOnly: only what stands in a file can be mounted, and the rest be copied only into a volume.
+func TestFilesOfWhatIsReadOnly(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "run.sh")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c := convert(t, `
+services:
+  web:
+    image: nginx
+    read_only: true
+    volumes: ["data:/data", "data:/seen:ro"]
+    configs: [script, text, {source: text, target: /data/text}, {source: text, target: /seen/text}]
+    secrets: [word]
+volumes: {data: {}}
+configs: {script: {file: `+script+`}, text: {content: hello}}
+secrets: {word: {environment: SECRET}}
+`)
+	var list problems.List
+	spec := c.Spec("web", Identity{}, &list)
+	var paths []string
+	for _, f := range spec.Files {
+		paths = append(paths, f.Path+" "+f.Source)
+	}
+	if diff := cmp.Diff([]string{"/script " + script, "/data/text "}, paths); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{
+		`error services.web.configs.1: config "text" has no file to mount, and nothing can be copied to /text with read_only`,
+		`error services.web.configs.3: config "text" has no file to mount, and nothing can be copied to /seen/text with read_only`,
+		`error services.web.secrets.0: secret "word" has no file to mount, and nothing can be copied to /run/secrets/word with read_only`,
+	}, said(&list)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestFiles: a file keeps its mode, readable by all; a folder and a device are refused.
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()
@@ -460,7 +496,7 @@ func TestFiles(t *testing.T) {
 	c := convert(t, "services: {web: {image: nginx, configs: [script, folder, device]}}\nconfigs: {script: {file: "+script+"}, folder: {file: "+dir+"}, device: {file: /dev/zero}}")
 	var list problems.List
 	spec := c.Spec("web", Identity{}, &list)
-	if diff := cmp.Diff([]containers.File{{Path: "/script", Content: []byte("#!/bin/sh\n"), Mode: 0o744}}, spec.Files); diff != "" {
+	if diff := cmp.Diff([]containers.File{{Path: "/script", Content: []byte("#!/bin/sh\n"), Mode: 0o744, Source: script}}, spec.Files); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]string{"error configs.device.file: /dev/zero is not a regular file", "error configs.folder.file: " + dir + " is a folder"}, said(&list)); diff != "" {

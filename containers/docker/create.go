@@ -109,7 +109,7 @@ func (e *Engine) adopt(ctx context.Context, found container.InspectResponse, spe
 			missing = append(missing, attachment)
 		}
 	}
-	if len(missing) == 0 && len(spec.Files) == 0 {
+	if len(missing) == 0 && len(c.Files) == 0 {
 		return status, nil
 	}
 	c.Later = missing
@@ -125,8 +125,8 @@ func (e *Engine) finish(ctx context.Context, id string, spec containers.Spec, c 
 			return containers.Status{}, failure.Of(ctx, err, "connect container %s to network %s", spec.Name, attachment.Network)
 		}
 	}
-	if len(spec.Files) > 0 {
-		if err := e.copyIn(ctx, id, spec.Name, spec.Files); err != nil {
+	if len(c.Files) > 0 {
+		if err := e.copyIn(ctx, id, spec.Name, c.Files); err != nil {
 			return containers.Status{}, err
 		}
 	}

@@ -47,6 +47,8 @@ type Creation struct {
 	// Later are networks that the engine cannot take at creation: they are
 	// connected between creation and start.
 	Later []containers.Attachment
+	// Files are copied in between creation and start.
+	Files []containers.File
 }
 
 // Spec translates spec for an engine that speaks the given API version.
@@ -59,7 +61,15 @@ func Spec(spec containers.Spec, api string) (Creation, error) {
 	}
 	c.Config = toConfig(spec, api)
 	c.Host = toHost(spec)
-	if c.Host.Mounts, c.Host.Binds, err = toMounts(spec.Mounts, api); err != nil {
+	mounts := slices.Clip(spec.Mounts)
+	for _, file := range spec.Files {
+		if spec.ReadOnly && file.Source != "" {
+			mounts = append(mounts, containers.Mount{Kind: containers.MountBind, Source: file.Source, Target: file.Path, ReadOnly: true})
+		} else {
+			c.Files = append(c.Files, file)
+		}
+	}
+	if c.Host.Mounts, c.Host.Binds, err = toMounts(mounts, api); err != nil {
 		return c, err
 	}
 	c.Config.ExposedPorts, c.Host.PortBindings, err = toPorts(spec.Ports, spec.Expose)
