@@ -102,6 +102,8 @@ type Spec struct {
 
 	// Labels the container carries, Compose's and ours: see labels.go.
 	Labels map[string]string `json:"labels,omitempty"`
+	// NewerHash is LabelConfigHash as docker compose v5 writes it, where that is another one.
+	NewerHash string `json:"-"`
 }
 
 // DefaultGrace is the time between a stop signal and SIGKILL where the stack

@@ -300,13 +300,14 @@ func (m *maker) decideService(step *Step) (Action, string) {
 }
 
 // same tells whether the container was made for what the step wants now: by the
-// hash of its spec or, where docker compose made it, of its service.
+// hash of its spec or, where docker compose made it, v2 or v5, of its service.
 func same(step *Step, status containers.Status) bool {
 	if step.Hash == "" {
 		return false
 	}
 	if containers.MadeByCompose(status.Labels) {
-		return status.Labels[containers.LabelConfigHash] == step.Spec.Labels[containers.LabelConfigHash]
+		made := status.Labels[containers.LabelConfigHash]
+		return made == step.Spec.Labels[containers.LabelConfigHash] || made != "" && made == step.Spec.NewerHash
 	}
 	return status.Labels[containers.LabelSpec] == step.Hash
 }

@@ -370,6 +370,13 @@ func TestDockerComposeMadeIt(t *testing.T) {
 		want   map[string]string
 	}{
 		{"all of it", func(plan.Facts) {}, map[string]string{}},
+		{"v5 has made what it hashes otherwise", func(f plan.Facts) {
+			i := slices.IndexFunc(fresh.Steps, func(s *plan.Step) bool { return s.Spec != nil && s.Spec.NewerHash != "" })
+			if i < 0 {
+				t.Fatal("no service of the file has another hash")
+			}
+			change(f, fresh.Steps[i].Container, func(s *containers.Status) { s.Labels[containers.LabelConfigHash] = fresh.Steps[i].Spec.NewerHash })
+		}, map[string]string{}},
 		{"a service changed", func(f plan.Facts) {
 			change(f, "shop-web-1", func(s *containers.Status) { s.Labels[containers.LabelConfigHash] = "other" })
 		}, map[string]string{"web": "recreate: made by docker compose, and changed since"}},

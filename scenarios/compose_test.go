@@ -330,6 +330,35 @@ func TestStagehandTakesOverWhatDockerComposeBroughtUp(t *testing.T) {
 	other.unchanged("all that", foreign, "")
 }
 
+// TestStagehandTakesOverWhatDockerComposeV5BroughtUp: it hashes bind mounts otherwise than v2, and db has one.
+func TestStagehandTakesOverWhatDockerComposeV5BroughtUp(t *testing.T) {
+	t.Parallel()
+	v5, err := filepath.Abs("../bench/bin/docker-compose5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(v5); err != nil {
+		t.Skipf("no Docker Compose v5 to try it with: %v (make test-tools brings it)", err)
+	}
+	s := newShared(t, "theirs5")
+	up := func() string {
+		ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+		defer cancel()
+		out, err := command(ctx, s.env, v5, "-p", s.name, "-f", s.files[0], "up", "--detach", "--wait")
+		if err != nil {
+			t.Fatalf("docker compose v5 up: %v\n%s", err, out)
+		}
+		return out
+	}
+	up()
+	made := s.containersOf()
+	if len(made) != 3 {
+		t.Fatalf("docker compose v5 made %v", made)
+	}
+	s.unchanged("stagehand up", made, s.stagehand(0, "up"))
+	s.unchanged("docker compose v5 up", made, up())
+}
+
 // unchanged fails the test unless the stack has these very containers.
 func (s *stack) unchanged(by string, want map[string]string, said string) {
 	s.t.Helper()

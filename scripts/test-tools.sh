@@ -53,9 +53,10 @@ package() {
 package mermaid mermaid 11 "draws the diagrams"
 package axe axe-core 4 "looks for what hinders people on a page"
 
-compose=bench/bin/docker-compose
-if ! make --question "$compose" 2>/dev/null; then
-  echo "test-tools: building Docker Compose, to be compared with"
-  make --no-print-directory "$compose" >/tmp/stagehand-test-tools.log 2>&1 ||
-    { tail -n 5 /tmp/stagehand-test-tools.log >&2; echo "test-tools: no Docker Compose; tests that need it are skipped" >&2; }
-fi
+for compose in bench/bin/docker-compose bench/bin/docker-compose5; do
+  if ! make --question "$compose" 2>/dev/null; then
+    echo "test-tools: building ${compose##*/}, to be compared with"
+    make --no-print-directory "$compose" >/tmp/stagehand-test-tools.log 2>&1 ||
+      { tail -n 5 /tmp/stagehand-test-tools.log >&2; echo "test-tools: no ${compose##*/}; tests that need it are skipped" >&2; }
+  fi
+done

@@ -16,7 +16,9 @@ import (
 // its JSON, so that the order of the keys counts and what is written of those
 // that are not set. Both differ between compose-go's versions: what follows
 // makes of this one's JSON that of Compose's release.
-// Source: docker/compose v2.40.3 pkg/compose/hash.go with compose-go v2.9.1.
+// Source: docker/compose v2.40.3 pkg/compose/hash.go with compose-go v2.9.1. Of all that
+// stands in a service v5 (5.4.0, with compose-go v2.14.0) writes only create_host_path
+// of a bind otherwise.
 
 // serviceKeys are a service's keys in the order in which that release writes them.
 var serviceKeys = []string{
@@ -36,9 +38,12 @@ var serviceKeys = []string{
 // bindKeys are those of a service's volume of type bind.
 var bindKeys = []string{"selinux", "propagation", "create_host_path", "recursive"}
 
-// serviceHash is Compose's hash of a service, "" where there is none.
-func serviceHash(s types.ServiceConfig) string {
-	text := serviceText(s)
+// serviceHash is Compose's hash of a service, "" where there is none; newer is that of v5.
+func serviceHash(s types.ServiceConfig) (hash, newer string) {
+	return sumOf(serviceText(s, false)), sumOf(serviceText(s, true))
+}
+
+func sumOf(text []byte) string {
 	if text == nil {
 		return ""
 	}
@@ -49,7 +54,7 @@ func serviceHash(s types.ServiceConfig) string {
 // serviceText is what the hash is of: all but what does not concern the
 // service's container, and the files whose variables and labels stand in it
 // already. nil where it cannot be written.
-func serviceText(s types.ServiceConfig) []byte {
+func serviceText(s types.ServiceConfig, newer bool) []byte {
 	s.Build, s.PullPolicy, s.Scale, s.DependsOn, s.Profiles, s.EnvFiles, s.LabelFiles = nil, "", nil, nil, nil, nil, nil
 	if s.Deploy != nil {
 		deploy := *s.Deploy
@@ -61,13 +66,13 @@ func serviceText(s types.ServiceConfig) []byte {
 		return nil
 	}
 	if len(s.Volumes) > 0 {
-		service.set("volumes", volumesOf(s))
+		service.set("volumes", volumesOf(s, newer))
 	}
 	return service.text(serviceKeys)
 }
 
-// volumesOf writes create_host_path where it is true and not where it is false.
-func volumesOf(s types.ServiceConfig) []json.RawMessage {
+// volumesOf writes create_host_path where it is true and not where it is false; the newer way is the other way round.
+func volumesOf(s types.ServiceConfig, newer bool) []json.RawMessage {
 	var out []json.RawMessage
 	for _, v := range s.Volumes {
 		var volume object
@@ -76,8 +81,8 @@ func volumesOf(s types.ServiceConfig) []json.RawMessage {
 			var bind object
 			again(v.Bind, &bind)
 			delete(bind, "create_host_path")
-			if v.Bind.CreateHostPath {
-				bind.set("create_host_path", true)
+			if made := bool(v.Bind.CreateHostPath); made != newer {
+				bind.set("create_host_path", made)
 			}
 			volume["bind"] = bind.text(bindKeys)
 		}
@@ -99,8 +104,7 @@ func hashOf(x any) string {
 	if err != nil {
 		return ""
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
+	return sumOf(text)
 }
 
 // object is a JSON object whose values stay as they were written.

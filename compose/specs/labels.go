@@ -29,7 +29,11 @@ func (v *conversion) labels() {
 	}
 	labels[containers.LabelVersion] = composeVersion
 	labels[containers.LabelDependsOn] = v.dependsOn()
-	labels[containers.LabelConfigHash] = serviceHash(v.service)
+	hash, newer := serviceHash(v.service)
+	labels[containers.LabelConfigHash] = hash
+	if newer != hash {
+		v.spec.NewerHash = newer
+	}
 	labels[containers.LabelStack] = v.id.Stack
 	if v.id.App != "" {
 		labels[containers.LabelApp] = v.id.App
