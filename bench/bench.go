@@ -76,6 +76,9 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == memoryCommand {
 		return memoryMain(ctx, args[1:], stdout, stderr)
 	}
+	if len(args) > 0 && args[0] == tenantsCommand {
+		return tenantsMain(ctx, args[1:], stdout, stderr)
+	}
 	o, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0

@@ -66,6 +66,13 @@ func TestManySteps(t *testing.T) {
 	}
 }
 
+func TestTenants(t *testing.T) {
+	took, err := upgradeTenants(t.Context(), []string{"20", filepath.Join(t.TempDir(), "ledger.db")})
+	if err != nil || took.PlanAndList <= 0 || took.Upgrade <= 0 {
+		t.Errorf("%+v, %v", took, err)
+	}
+}
+
 // TestPartiesTakeTurns: A B A B; what fails once is done again, who fails twice
 // is left out, and both are told.
 func TestPartiesTakeTurns(t *testing.T) {

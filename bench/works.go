@@ -28,6 +28,7 @@ func (b *bench) works() []work {
 		b.planWork(),
 		b.lagWork(),
 		b.memoryWork(),
+		b.tenantsWork(),
 	}
 }
 
