@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/upgrades"
 )
 
 // book is a ledger in memory: what the real one answers, without its disk. It
@@ -12,6 +13,9 @@ type book struct {
 	mu     sync.Mutex
 	events []events.Event
 	from   int // records before are forgotten
+	// versions of stacks, and how far upgrades are; nil where no stack has one.
+	versions *upgrades.Memory
+	workers  map[string]*process // at upgrades, by the IDs of their holders
 }
 
 // apps registers as the ledger does.
@@ -28,6 +32,21 @@ func (b *book) apps() map[string]events.App {
 		}
 	}
 	return out
+}
+
+func (b *book) join(h upgrades.Holder, p *process) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.workers == nil {
+		b.workers = map[string]*process{}
+	}
+	b.workers[h.ID] = p
+}
+
+func (b *book) joined(h upgrades.Holder) *process {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.workers[h.ID]
 }
 
 // kept is how many events are.

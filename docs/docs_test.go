@@ -127,7 +127,7 @@ func TestLinksLead(t *testing.T) {
 		t.Fatal(err)
 	}
 	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
-	for _, file := range append(files, "../README.md", "../CHANGELOG.md", "../examples/haf/README.md", "../examples/hello/README.md", "../examples/voedger/README.md") {
+	for _, file := range append(files, "../README.md", "../CHANGELOG.md", "../examples/haf/README.md", "../examples/hello/README.md", "../examples/voedger/README.md", "../examples/matrixone/README.md") {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Error(err)

@@ -260,6 +260,20 @@ func (s *Service) bury(ctx context.Context) (buried bool, err error) {
 	return buried, nil
 }
 
+// Holders are the processes at work, this one too; those that are known to have died are taken out before.
+func (s *Service) Holders(ctx context.Context) ([]Holder, error) {
+	ctx, end, err := s.join(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end(nil)
+	if _, err := s.bury(ctx); err != nil {
+		return nil, caused(ctx, err)
+	}
+	holders, err := s.o.Store.Holders(ctx)
+	return holders, caused(ctx, err)
+}
+
 // silent tells whether the holder has shown no sign of life for the TTL, by this process's own clock.
 func (s *Service) silent(h Holder, now time.Time) bool {
 	s.mu.Lock()

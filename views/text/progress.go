@@ -40,9 +40,9 @@ func Number(x float64) string {
 // Pace is how fast the reports of a step follow each other, from the first one on: that of
 // the whole stretch jumps less than that between two reports.
 type Pace struct {
-	from      float64
-	since     time.Time
-	perSecond float64
+	from, last float64
+	since      time.Time
+	perSecond  float64
 }
 
 // worthSaying: less time than this is over before it is read.
@@ -50,10 +50,12 @@ const worthSaying = 2 * time.Second
 
 // Add takes a report and returns the time that is left, 0 while that is not known.
 func (p *Pace) Add(report events.Progress, at time.Time) time.Duration {
-	if p.since.IsZero() || report.Done < p.from { // the first, or it has begun again
-		*p = Pace{from: report.Done, since: at}
+	// The first, or it has begun again: a small step back is none.
+	if p.since.IsZero() || report.Done < p.from || report.Done < p.last/2 {
+		*p = Pace{from: report.Done, last: report.Done, since: at}
 		return 0
 	}
+	p.last = report.Done
 	elapsed, done := at.Sub(p.since), report.Done-p.from
 	if done <= 0 || elapsed < time.Second {
 		return 0

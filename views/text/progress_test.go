@@ -35,4 +35,14 @@ func TestPace(t *testing.T) {
 			t.Errorf("report %d: %v where nothing can be known", i, got)
 		}
 	}
+	// The next of several stretches begins a pace of its own.
+	e = Pace{}
+	for i, test := range []struct {
+		done float64
+		want time.Duration
+	}{{0, 0}, {50, time.Minute}, {100, 0}, {0, 0}, {20, 4 * time.Minute}, {19, 8*time.Minute + 31*time.Second}} {
+		if got := e.Add(events.Progress{Done: test.done, Total: 100}, began.Add(time.Duration(i)*time.Minute)); got.Truncate(time.Second) != test.want {
+			t.Errorf("report %d, %v of 100: %v, want %v", i, test.done, got, test.want)
+		}
+	}
 }

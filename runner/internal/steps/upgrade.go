@@ -91,7 +91,13 @@ func (c *Crew) upgrade(ctx context.Context, a *active) outcome {
 	if walking == nil {
 		walking = func(ctx context.Context, s *upgrades.Service) error { return s.BootstrapUpgrade(ctx) }
 	}
-	return w.outcome(ctx, walking(ctx, s), s.Close())
+	err = walking(ctx, s)
+	if settled := (*upgrades.AsideError)(nil); err == nil || errors.As(err, &settled) {
+		if err := w.sweep(ctx, s); err != nil && w.broken == nil {
+			w.broken = err
+		}
+	}
+	return w.outcome(ctx, err, s.Close())
 }
 
 // walk is one runner's part in an upgrade.
@@ -274,6 +280,57 @@ func (w *walk) over(id string) {
 		}
 		return nil
 	})
+}
+
+// sweep destroys what runners have left behind that died when a helper's outcome was recorded and its container was
+// still there, or while they listed the tenants.
+func (w *walk) sweep(ctx context.Context, s *upgrades.Service) error {
+	standing, err := w.Engine.List(ctx, map[string]string{containers.LabelStack: w.Stack.Name, containers.LabelStage: w.step.Stage})
+	if err != nil || len(standing) == 0 {
+		return err
+	}
+	recorded, err := w.recorded(ctx)
+	if err != nil {
+		return err
+	}
+	holders, err := s.Holders(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", record.ErrLedger, err)
+	}
+	for _, status := range standing {
+		id := status.Labels[containers.LabelStep]
+		run, listing := strings.CutPrefix(id, errandID(upgrades.Step{}, partList, "")+"/")
+		lives := slices.ContainsFunc(holders, func(h upgrades.Holder) bool { return strings.Contains(h.Text, run) })
+		if listing && !lives || status.Ended() && recorded[id] {
+			w.mu.Lock()
+			w.standing[id] = &active{Step: &plan.Step{ID: id, Container: status.Name}}
+			w.mu.Unlock()
+			w.over(id)
+		}
+	}
+	return nil
+}
+
+// recorded are the errands whose outcome is recorded, for good: one for a tenant that is set aside may be tried again.
+func (w *walk) recorded(ctx context.Context) (map[string]bool, error) {
+	status, err := w.Upgrading.Store.Status(ctx, w.Upgrading.Deployment)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", record.ErrLedger, err)
+	}
+	tenants, err := w.Upgrading.Store.Tenants(ctx, w.Upgrading.Deployment)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", record.ErrLedger, err)
+	}
+	out := map[string]bool{}
+	for _, s := range status.Steps {
+		listed := s.State == upgrades.UpgradingTenants || s.State == upgrades.StepReady
+		out[errandID(s.Step, partPrepare, "")] = listed || s.State == upgrades.StepPrepared
+		out[errandID(s.Step, partCluster, "")] = listed
+	}
+	for _, t := range tenants {
+		out[errandID(status.Steps[t.Step].Step, partTenant, t.Tenant)] = t.State == upgrades.TenantReady || t.State == upgrades.TenantDeleted
+	}
+	return out, nil
 }
 
 // report is told what is recorded: then the helpers go, and people see how far it is.
