@@ -27,15 +27,16 @@ func (d *diagnosis) extends() {
 			for _, e := range trees.Entries(services) {
 				name := trees.Resolve(e.Key).Value
 				base, path := sameFileBase(e.Value, []string{"services", name})
-				if base == "" || !f.Counts(name, d.only) || d.wrong(f, i, path...) {
+				if base == "" || d.wrong(f, i, path...) {
 					continue
 				}
 				// Interpolated names are compose-go's to judge.
 				if strings.Contains(base, "$") {
 					continue
 				}
+				// One that does not count may stand in a circle that one that counts leads to.
 				bases[name], places[name] = base, path
-				if !slices.Contains(d.source.Declared("services"), base) {
+				if f.Counts(name, d.only) && !slices.Contains(d.source.Declared("services"), base) {
 					d.report(f, i, path, false, problems.OneOf(base, f.Names("services")), "service %q extends %q, which does not exist", name, base)
 				}
 			}
