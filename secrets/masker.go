@@ -256,10 +256,15 @@ func (m *Masker) forms(value string, into map[string]bool) {
 	}
 }
 
-// trivial tells of a value that it cannot be looked for in texts.
-func (m *Masker) trivial(value string) bool {
+// Short tells of a value that it cannot be looked for in texts, as it would be found everywhere.
+func Short(value string) bool {
 	digits := strings.Trim(value, "0123456789") == ""
-	return utf8.RuneCountInString(value) < 4 || digits && len(value) < 6 || slices.Contains(common, strings.ToLower(value)) || m.spared[value]
+	return utf8.RuneCountInString(value) < 4 || digits && len(value) < 6
+}
+
+// trivial tells of a value that it is not looked for in texts.
+func (m *Masker) trivial(value string) bool {
+	return Short(value) || slices.Contains(common, strings.ToLower(value)) || m.spared[value]
 }
 
 // Writer is w without secrets, as far as they stand in one call of Write as a whole: for

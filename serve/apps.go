@@ -76,7 +76,7 @@ func appContent(api huma.API) map[string]*huma.MediaType {
 func (s *server) listApps(ctx context.Context, _ *struct{}) (*manyApps, error) {
 	apps, err := s.Ledger.Apps(ctx, s.Stack.Name, s.EngineID)
 	if err != nil {
-		return nil, refused(err)
+		return nil, s.refused(err)
 	}
 	out := &manyApps{[]events.App{}}
 	for _, name := range slices.Sorted(maps.Keys(apps)) {
@@ -88,7 +88,7 @@ func (s *server) listApps(ctx context.Context, _ *struct{}) (*manyApps, error) {
 func (s *server) getApp(ctx context.Context, in *appName) (*oneApp, error) {
 	apps, err := s.Ledger.Apps(ctx, s.Stack.Name, s.EngineID)
 	if err != nil {
-		return nil, refused(err)
+		return nil, s.refused(err)
 	}
 	app, registered := apps[in.Name]
 	if !registered {
@@ -100,7 +100,7 @@ func (s *server) getApp(ctx context.Context, in *appName) (*oneApp, error) {
 func (s *server) appHistory(ctx context.Context, in *appName) (*appChanges, error) {
 	all, err := s.Ledger.AppHistory(ctx, s.Stack.Name)
 	if err != nil {
-		return nil, refused(err)
+		return nil, s.refused(err)
 	}
 	out := &appChanges{[]ledger.AppChange{}}
 	for _, c := range all {
@@ -114,10 +114,11 @@ func (s *server) appHistory(ctx context.Context, in *appName) (*appChanges, erro
 func (s *server) putApp(ctx context.Context, in *putApp) (*oneApp, error) {
 	fields, err := decodeFields(in.RawBody)
 	if err != nil {
-		return nil, huma.Error400BadRequest(err.Error())
+		return nil, huma.Error400BadRequest(s.Stack.Secrets.Text(err.Error()))
 	}
 	descriptor, wrong := s.Stack.Descriptor(in.Name, fields)
 	if len(wrong) > 0 {
+		wrong = s.Stack.Secrets.Texts(wrong)
 		details := make([]error, len(wrong))
 		for i, text := range wrong {
 			details[i] = errors.New(text)
@@ -130,7 +131,7 @@ func (s *server) putApp(ctx context.Context, in *putApp) (*oneApp, error) {
 		Stack: s.Stack.Name, EngineID: s.EngineID, App: in.Name, Descriptor: descriptor, Sink: s.Ledger, Ledger: s.Ledger, Run: s.Run(),
 	})
 	if err != nil {
-		return nil, refused(err)
+		return nil, s.refused(err)
 	}
 	if made {
 		return &oneApp{http.StatusCreated, app}, nil

@@ -35,7 +35,7 @@ func (s *server) listLocks(ctx context.Context, _ *struct{}) (*locks, error) {
 	switch {
 	case errors.Is(err, containers.ErrNotFound):
 	case err != nil:
-		return nil, refused(err)
+		return nil, s.refused(err)
 	default:
 		out.Body = append(out.Body, lock{s.Stack.Name, holder})
 	}

@@ -52,7 +52,7 @@ const ndjson = "application/x-ndjson"
 func (s *server) listRuns(ctx context.Context, _ *struct{}) (*manyRuns, error) {
 	runs, err := s.Ledger.Runs(ctx, s.Stack.Name)
 	if err != nil {
-		return nil, refused(err)
+		return nil, s.refused(err)
 	}
 	return &manyRuns{append([]ledger.Run{}, runs...)}, nil
 }
@@ -61,7 +61,7 @@ func (s *server) listRuns(ctx context.Context, _ *struct{}) (*manyRuns, error) {
 func (s *server) find(ctx context.Context, id string) (ledger.Run, error) {
 	run, ok, err := s.Ledger.Find(ctx, id)
 	if err != nil {
-		return run, refused(err)
+		return run, s.refused(err)
 	}
 	if !ok || run.Stack != s.Stack.Name {
 		return run, huma.Error404NotFound("no run " + id + " of " + s.Stack.Name)
@@ -87,7 +87,7 @@ func (s *server) runEvents(ctx context.Context, in *runEvents) (*huma.StreamResp
 	}
 	first, err := s.Ledger.Events(ctx, in.ID, in.After)
 	if err != nil {
-		return nil, refused(err)
+		return nil, s.refused(err)
 	}
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		c.SetHeader("Content-Type", ndjson)

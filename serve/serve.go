@@ -102,15 +102,16 @@ func problem(w http.ResponseWriter, status int, detail string) {
 	_ = json.NewEncoder(w).Encode(huma.ErrorModel{Title: http.StatusText(status), Status: status, Detail: detail}) // whoever asked is gone
 }
 
-// refused is the answer to a request that failed with err.
-func refused(err error) error {
+// refused is the answer to a request that failed with err, without secrets.
+func (s *server) refused(err error) error {
+	told := s.Stack.Secrets.Text(err.Error())
 	var deployed *runner.DeployedError
 	var file *ledger.FileError
 	switch {
 	case errors.As(err, &deployed), errors.Is(err, containers.ErrConflict):
-		return huma.Error409Conflict(err.Error())
+		return huma.Error409Conflict(told)
 	case errors.As(err, &file), errors.Is(err, runner.ErrLedger), errors.Is(err, containers.ErrUnavailable):
-		return huma.Error503ServiceUnavailable(err.Error())
+		return huma.Error503ServiceUnavailable(told)
 	}
-	return huma.Error500InternalServerError(err.Error())
+	return huma.Error500InternalServerError(told)
 }

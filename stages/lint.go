@@ -4,12 +4,14 @@ import (
 	"context"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/stagehand-dev/stagehand/compose"
 	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/secrets"
 )
 
 // Lint reads a stack's files as Load does, and finds the traps in them: what is
@@ -34,6 +36,7 @@ func Lint(ctx context.Context, o compose.Options) (*problems.List, error) {
 		}
 		r.lintHealthcheck(i)
 		r.lintOneShot(i)
+		r.lintSecrets(i)
 	}
 	for _, p := range slices.Concat(r.stack.Warnings, r.list.All()) {
 		if !told[p] {
@@ -116,4 +119,22 @@ func (r *reader) lintOneShot(i *instance) {
 	}
 	r.list.Warn(r.source.At("services", i.template), "depends_on: {"+i.template+": {condition: service_completed_successfully}} where it is needed, or a stage that says run: "+i.template,
 		"%s looks like a job that ends, but nobody waits for its end: it is started as a service, and docker compose up --wait fails when it exits", i.template)
+}
+
+// lintSecrets looks for secrets that are too short to be hidden in what containers print.
+func (r *reader) lintSecrets(i *instance) {
+	const mend = "4 characters or more, and 6 of digits only"
+	short := func(value string) bool { return value != "" && secrets.Short(value) }
+	for _, name := range sortedKeys(i.service.Environment) {
+		if value := i.service.Environment[name]; value != nil && secrets.Named(name) && short(*value) {
+			r.list.Warn(r.source.At("services", i.template, "environment", name), mend,
+				"the value of %s is too short to be hidden where it stands in a text: what prints it shows it", name)
+		}
+	}
+	for _, file := range r.stack.Services[i.name].Spec.Files {
+		if file.Secret && short(strings.TrimSpace(string(file.Content))) {
+			r.list.Warn(r.source.At("services", i.template, "secrets"), mend,
+				"what %s holds is too short to be hidden where it stands in a text: what prints it shows it", file.Path)
+		}
+	}
 }

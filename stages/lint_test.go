@@ -77,9 +77,26 @@ services:
   db: {image: i, healthcheck: {test: [CMD, ok], interval: 1s, timeout: 1m}}
 stages: [{name: db, start: db, each: apps, timeout: 10s}]
 `, "4:63 one test of db may take 1m0s, but its stage gives up after 10s"},
+		"secrets that are long enough, and none": {`
+services:
+  db: {image: i, environment: {DB_PASSWORD: abcd, API_TOKEN: "123456", A_KEY: "", LABEL: x, PASSWORD_FILE: x}}
+`, ""},
+		"a secret that is too short": {`
+services:
+  db: {image: i, environment: {LABEL: x, DB_PASSWORD: abc}}
+`, "3:42 the value of DB_PASSWORD is too short to be hidden"},
+		"digits that are too few, in a list": {`
+services:
+  db: {image: i, environment: ["LABEL=x", "DB_PASSWORD=12345"]}
+`, "3:43 the value of DB_PASSWORD is too short to be hidden"},
+		"a secret's content that is too short": {`
+secrets: {pin: {environment: PIN}}
+services:
+  db: {image: i, secrets: [pin]}
+`, "4:18 what /run/secrets/pin holds is too short to be hidden"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			list, err := stages.Lint(t.Context(), compose.Options{Files: []string{"-"}, Stdin: []byte(test.text), Name: "demo", Dir: "/", Environ: []string{}})
+			list, err := stages.Lint(t.Context(), compose.Options{Files: []string{"-"}, Stdin: []byte(test.text), Name: "demo", Dir: "/", Environ: []string{"PIN=1234"}})
 			if err != nil {
 				t.Fatal(err)
 			}

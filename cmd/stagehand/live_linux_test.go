@@ -222,3 +222,47 @@ func TestNotLive(t *testing.T) {
 		})
 	}
 }
+
+// What is secret is on no frame: neither in what containers print, nor in their progress, nor in what is waited for.
+func TestSecretsStayOffTheTerminal(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "key.txt")
+	if err := os.WriteFile(key, []byte(planted["secret file"]+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stack := `name: vault
+apps: {tenant: {password: ` + planted["app field"] + `}}
+secrets: {key: {file: ` + key + `}, other: {environment: OTHER}}
+x-any: &any {image: "stagehand-actor:test", environment: {DB_PASSWORD: , API_KEY: }, secrets: [key, other]}
+services:
+  a: {<<: *any, command: [env, DB_PASSWORD, then, forever]}
+  b: {<<: *any, command: [env, API_KEY, then, forever]}
+  c: {<<: *any, command: [cat, /run/secrets/key, then, forever]}
+  d: {<<: *any, command: [cat, /run/secrets/other, then, print, "", then, forever]}
+  e: {<<: *any, command: [print, "postgres://me:` + planted["URL password"] + `@db/x", then, forever]}
+  f: {<<: *any, command: [print, "::progress 1/2 blocks::reads --password ` + planted["argument"] + `", then, forever, --password, ` + planted["argument"] + `]}
+  g: {<<: *any, command: [print, "::set token=` + planted["::set"] + `::", then, print, "token ` + planted["::set"] + `", then, forever]}
+  h: {<<: *any, command: [print, "${APP_PASSWORD}", then, forever]}
+stages:
+  - {name: talk, run: [a, b, c, d, e, f, g], needs: []}
+  - {name: tenant, run: h, each: apps, needs: []}
+  - {name: ask, await: {tcp: "a:5432"}, needs: []}
+  - {name: look, await: {sql: {url: "postgres://me:` + planted["URL password"] + `@a/x?password=` + planted["URL password"] + `", query: "select '` + planted["URL password"] + `'"}}, needs: []}
+`
+	x := on(t, stack, []string{"DB_PASSWORD=" + planted["environment"], "API_KEY=" + planted["env file"], "OTHER=" + planted["secret environment"]}, "up")
+	var all strings.Builder
+	for _, shown := range []string{`(?s)( │ \*\*\*\s.*){5}`, `│ postgres://me:\*\*\*@db/x`, `50%.*: reads --password \*\*\*`, `│ token \*\*\*`, `look +waits for sql a/x: select '`} {
+		all.WriteString(x.until(shown))
+	}
+	if _, err := io.WriteString(x.file, "\x03"); err != nil {
+		t.Fatal(err)
+	}
+	_, raw := x.end()
+	all.WriteString(raw)
+	for how, secret := range planted {
+		for _, word := range append(strings.Fields(secret), secret) {
+			if len(word) > 6 && strings.Contains(all.String(), word) {
+				t.Errorf("the terminal shows the secret of the %s: %s", how, word)
+			}
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
@@ -29,6 +30,7 @@ var planted = map[string]string{
 	"URL password":       "url-77aa4",
 	"build argument":     "build-55cd1",
 	"argument":           "argument-20b9",
+	"app field":          "of-a-tenant-62c4",
 	"::set":              "handed-on-99ee3",
 	"::set URL":          "in-a-handed-on-url-6a1",
 }
@@ -36,6 +38,8 @@ var planted = map[string]string{
 // vault is a stack of which each secret is printed, where it can be, by a helper and a service. more are further stages.
 func vault(more string) string {
 	return `name: vault
+immutable: [partitions]
+apps: {tenant: {partitions: 2, password: ` + planted["app field"] + `}}
 secrets:
   key: {file: ./key.txt}
   other: {environment: OTHER}
@@ -62,9 +66,11 @@ services:
   bad:
     <<: *everything
     command: [env, DB_PASSWORD, then, cat, /run/secrets/key, then, print, "postgres://me:` + planted["URL password"] + `@db/x", then, exit, "3"]
+  tenant: {image: stagehand-actor:test, command: [print, "${APP_PASSWORD}"]}
 volumes: {data: }
 stages:
   - {name: init, run: init}
+  - {name: tenant, run: tenant, each: apps}
   - {name: web, start: web, ready: {log: {service: web, match: ready}}}
 ` + more
 }
@@ -142,47 +148,98 @@ func (v *vaultBench) files(names ...string) {
 	}
 }
 
-// ui adds what the dashboard answers of the runs and of the first of them.
+// ui adds what the dashboard answers of the runs and of each of them, on its pages and in their streams.
 func (v *vaultBench) ui() {
 	v.t.Helper()
-	told, signals, code := &screen{}, make(chan os.Signal, 1), make(chan int, 1)
-	command := v.command(io.Discard, told, signals)
-	go func() { code <- command.Main([]string{"ui"}) }()
-	at := regexp.MustCompile(`at (http://\S+/) ;`)
-	for end := time.Now().Add(patience); !at.MatchString(told.String()); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			v.t.Fatalf("ui does not serve: %s", told)
-		}
-	}
-	home := at.FindStringSubmatch(told.String())[1]
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	get := func(address string) string {
-		request, err := http.NewRequestWithContext(v.t.Context(), http.MethodGet, address, nil)
-		if err != nil {
-			v.t.Fatal(err)
-		}
-		response, err := client.Do(request)
-		if err != nil {
-			v.t.Fatal(err)
-		}
-		defer response.Body.Close()
-		content, err := io.ReadAll(response.Body)
-		if err != nil || response.StatusCode != http.StatusOK {
-			v.t.Errorf("%s: %s, %v", address, response.Status, err)
-		}
-		v.said["GET "+address] = content
-		return string(content)
-	}
-	list := get(home)
+	at, end := v.listens(regexp.MustCompile(`at (http://\S+/) ;`), "ui")
+	list := v.get(at, "", http.StatusOK)
 	if !strings.Contains(list, `<th scope="row">vault</th><td class="number">`) {
 		v.t.Errorf("what stands is not shown: %s", list)
 	}
+	v.get(at+"stream", "", http.StatusOK)
 	for _, m := range regexp.MustCompile(`run/\d{8}-\d{6}-[0-9a-f]{6}`).FindAllString(list, -1) {
-		get(home + m)
+		v.get(at+m, "", http.StatusOK)
+		v.get(at+m+"/stream", "", http.StatusOK)
 	}
-	signals <- syscall.SIGINT
-	<-code
-	v.said["ui"] = []byte(told.String())
+	v.get(at+"run/nothing", "", http.StatusNotFound)
+	end()
+}
+
+// serve adds all that serve answers.
+func (v *vaultBench) serve() {
+	v.t.Helper()
+	v.write("token", "a-token-of-serve\n")
+	at, end := v.listens(regexp.MustCompile(`at (http://\S+);`), "serve", "--listen", "127.0.0.1:0", "--token-file", "token")
+	const token = "Bearer a-token-of-serve"
+	v.get(at+"/openapi.json", token, http.StatusOK)
+	v.get(at+"/v1/apps", token, http.StatusOK)
+	v.get(at+"/v1/apps/tenant", token, http.StatusOK)
+	v.get(at+"/v1/locks", token, http.StatusOK)
+	for _, m := range regexp.MustCompile(`\d{8}-\d{6}-[0-9a-f]{6}`).FindAllString(v.get(at+"/v1/runs", token, http.StatusOK), -1) {
+		v.get(at+"/v1/runs/"+m, token, http.StatusOK)
+		v.get(at+"/v1/runs/"+m+"/events?follow=true", token, http.StatusOK)
+	}
+	v.get(at+"/v1/runs/nothing", token, http.StatusNotFound)
+	v.get(at+"/v1/runs", "Bearer "+planted["argument"], http.StatusUnauthorized)
+	for _, body := range []string{`{"partitions": 2, "password": "` + planted["app field"] + `"}`, `{"partitions": "` + planted["app field"] + `"}`, planted["app field"]} {
+		v.ask(http.MethodPut, at+"/v1/apps/tenant", token, body)
+	}
+	end()
+}
+
+// listens begins a command that answers over HTTP, and returns where it does and what ends it.
+func (v *vaultBench) listens(at *regexp.Regexp, args ...string) (address string, end func()) {
+	v.t.Helper()
+	told, signals, code := &screen{}, make(chan os.Signal, 1), make(chan int, 1)
+	command := v.command(io.Discard, told, signals)
+	go func() { code <- command.Main(args) }()
+	for end := time.Now().Add(patience); !at.MatchString(told.String()); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			v.t.Fatalf("%s does not answer: %s", args[0], told)
+		}
+	}
+	return at.FindStringSubmatch(told.String())[1], func() {
+		signals <- syscall.SIGINT
+		<-code
+		v.said[args[0]] = []byte(told.String())
+	}
+}
+
+func (v *vaultBench) get(address, authorization string, want int) string {
+	v.t.Helper()
+	status, answer := v.ask(http.MethodGet, address, authorization, "")
+	if status != want {
+		v.t.Errorf("%s: %d where %d was wanted: %s", address, status, want, answer)
+	}
+	return answer
+}
+
+// ask keeps what is answered: of the dashboard's streams, which do not end, what comes at once.
+func (v *vaultBench) ask(method, address, authorization, body string) (status int, answer string) {
+	v.t.Helper()
+	request, err := http.NewRequestWithContext(v.t.Context(), method, address, strings.NewReader(body))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	if authorization != "" {
+		request.Header.Set("Authorization", authorization)
+	}
+	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var content []byte
+	if strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") {
+		content, err = bufio.NewReader(response.Body).ReadBytes('\n')
+	} else {
+		content, err = io.ReadAll(response.Body)
+	}
+	if err != nil {
+		v.t.Errorf("%s: %s, %v", address, response.Status, err)
+	}
+	v.said[method+" "+address+" "+body] = fmt.Appendf(content, "%v", response.Header)
+	return response.StatusCode, string(content)
 }
 
 // search names each secret that somebody has said, in the ways in which it may be written.
@@ -239,7 +296,7 @@ func TestSecretsStaySecret(t *testing.T) {
 			v.do(0, "lint")
 			v.do(0, "plan", "--json")
 			v.do(test.code, "up", "--json", "--junit", "junit.xml", "--keep-helpers")
-			real := v.printedBy("vault-web-1") + v.printedBy("vault-init-1")
+			real := v.printedBy("vault-web-1") + v.printedBy("vault-init-1") + v.printedBy("vault-tenant-tenant-1")
 			for how, secret := range planted {
 				if !strings.Contains(real, secret) {
 					t.Errorf("the secret of the %s has not reached the containers: %q", how, real)
@@ -262,12 +319,25 @@ func TestSecretsStaySecret(t *testing.T) {
 			}
 			v.files("report.html", "junit.xml", "test.xml", "summary.md", "logs/*", "ledger.db*")
 			v.ui()
+			v.serve()
+			v.do(0, "doctor")
+			v.do(0, "doctor", "--json")
+			v.do(0, "debug", "init", "--", "/actor", "print", "nothing")
+			v.do(2, "debug", "nothing", "--", planted["argument"])
+			v.do(0, "upgrade", "status")
+			v.do(2, "upgrade", "--dry-run")
+			v.do(2, "logs", "nothing")
+			v.do(0, "config", "--services")
+			v.do(0, "config", "--quiet")
 			v.do(0, "stop")
 			v.do(0, "down", "--volumes")
 			v.files("ledger.db*")
 			v.write("stagehand.yaml", strings.Replace(vault(test.stages), "image: stagehand-actor:test", "image: stagehand-actor:test\n  password: "+planted["argument"], 1))
 			v.do(2, "up")
 			v.do(2, "validate", "--json")
+			for _, command := range []string{"lint", "plan", "config", "export compose", "debug init", "upgrade", "serve"} {
+				v.do(2, strings.Fields(command)...)
+			}
 			v.search()
 		})
 	}

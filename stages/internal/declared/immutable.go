@@ -11,6 +11,7 @@ import (
 
 	"github.com/stagehand-dev/stagehand/compose/trees"
 	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/secrets"
 	"github.com/stagehand-dev/stagehand/stages/internal/nodes"
 )
 
@@ -94,6 +95,10 @@ func (f *File) addImmutable(tree nodes.Tree, name, limits *yaml.Node) {
 	// With no apps there is nothing to check against.
 	if len(f.Apps) > 0 && !slices.Contains(f.fieldNames(), name.Value) {
 		f.list.Add(tree.Pos(name), problems.OneOf(name.Value, f.fieldNames()), "no app has a field %q", name.Value)
+		return
+	}
+	if secrets.Named(name.Value) { // what an app is deployed with is kept, and told, as it is
+		f.list.Add(tree.Pos(name), "a field that may be shown", "%s is a secret by its name, and what an app is deployed with is no secret", name.Value)
 		return
 	}
 	f.Immutable[name.Value] = usual[name.Value]
