@@ -110,8 +110,11 @@ type Event struct {
 	Conflict bool `json:"conflict,omitempty"`
 	// Logs are the last lines that the container printed: 20, of a step that
 	// failed up to 1000.
-	Logs     []string  `json:"logs,omitempty"`
-	Progress *Progress `json:"progress,omitempty"`
+	Logs []string `json:"logs,omitempty"`
+	// Inspect is, on the end of an attempt that failed or timed out, what the engine last said of its
+	// container, which is removed then. Nil where that was not seen to end.
+	Inspect  *Inspection `json:"inspect,omitempty"`
+	Progress *Progress   `json:"progress,omitempty"`
 
 	// Spec and Image identify what a finished step was: the spec's hash and
 	// the image's ID. A later run skips the step while both are the same.
@@ -161,6 +164,27 @@ type Settled struct {
 	// Outcome is skipped (recorded as done) or adopted (a service that runs).
 	Outcome Outcome `json:"outcome"`
 	Cause   string  `json:"cause,omitempty"`
+}
+
+// Inspection is what an engine tells of a container that has ended, beside its exit code.
+type Inspection struct {
+	ID      string `json:"id"`
+	Image   string `json:"image"`
+	ImageID string `json:"image_id"`
+	// Error is the engine's own, where it could not start the container.
+	Error string `json:"error,omitempty"`
+	// Health is the healthcheck's last result, HealthLog what a failed one printed.
+	Health    string `json:"health,omitempty"`
+	HealthLog string `json:"health_log,omitempty"`
+	Restarts  int    `json:"restarts,omitempty"`
+	// Created, Started and Finished are by the engine's clock; zero when it was not.
+	Created  time.Time `json:"created,omitzero"`
+	Started  time.Time `json:"started,omitzero"`
+	Finished time.Time `json:"finished,omitzero"`
+	// Volumes are the names of those that it mounted.
+	Volumes []string `json:"volumes,omitempty"`
+	// Networks are those that it was in, each with its address there; a container that has ended may have none.
+	Networks map[string]string `json:"networks,omitempty"`
 }
 
 // Progress is what a helper or detector said of its work.

@@ -13,6 +13,11 @@ import (
 func (r *Recorder) hide(e events.Event) events.Event {
 	m := r.Secrets
 	e.Cause, e.Error, e.Logs = m.Text(e.Cause), m.Text(e.Error), m.Texts(e.Logs)
+	if e.Inspect != nil {
+		i := *e.Inspect
+		i.Error, i.HealthLog = m.Text(i.Error), m.Text(i.HealthLog)
+		e.Inspect = &i
+	}
 	if e.Progress != nil {
 		p := *e.Progress
 		p.Text, p.Unit = m.Text(p.Text), m.Text(p.Unit)

@@ -171,6 +171,9 @@ func ending(step *plan.Step, attempt int, o outcome) events.Event {
 		code := o.status.ExitCode
 		e.ExitCode, e.OOM = &code, o.status.OOMKilled
 	}
+	if o.status != nil && (o.kind == events.Failed || o.kind == events.TimedOut) {
+		e.Inspect = inspection(*o.status)
+	}
 	if o.held {
 		e.Exclusive = step.Exclusive
 	}
@@ -181,6 +184,15 @@ func ending(step *plan.Step, attempt int, o outcome) events.Event {
 		}
 	}
 	return e
+}
+
+// inspection is a container's status without what its step's event or its stack's file tells: no labels, and no values
+// of its environment.
+func inspection(s containers.Status) *events.Inspection {
+	return &events.Inspection{
+		ID: s.ID, Image: s.Image, ImageID: s.ImageID, Error: s.Error, Health: string(s.Health), HealthLog: s.HealthLog, Restarts: s.Restarts,
+		Created: s.Created, Started: s.Started, Finished: s.Finished, Volumes: s.Volumes, Networks: s.Networks,
+	}
 }
 
 // pause says that another attempt follows, removes what the last one left and waits.

@@ -22,7 +22,8 @@ import (
 // Collect writes into dir, which it makes: of each container CONTAINER.log, all that it
 // has printed with the time before each line; of attempts and helpers whose
 // containers are gone the last lines that the run's events have, in
-// CONTAINER.attempt-N.log; containers.json, what the engine knows of the containers; and
+// CONTAINER.attempt-N.log, and of those that failed what the engine said of them, in
+// CONTAINER.attempt-N.json; containers.json, what the engine knows of the containers; and
 // events.jsonl, the events. What cannot be had does not keep it from the rest.
 // logs is the number of logs that it has written.
 func Collect(ctx context.Context, engine containers.Engine, list []containers.Status, run []events.Event, dir string) (logs int, err error) {
@@ -44,12 +45,18 @@ func Collect(ctx context.Context, engine containers.Engine, list []containers.St
 	for _, e := range run {
 		errs = append(errs, views.WriteJSON(&all, e))
 		ended := e.Kind == events.StepRetrying || e.Kind == events.StepEnded && !there[e.Container]
-		if !ended || e.Container == "" || len(e.Logs) == 0 {
+		if !ended || e.Container == "" {
+			continue
+		}
+		if e.Inspect != nil {
+			text, err := json.MarshalIndent(e.Inspect, "", "  ")
+			errs = append(errs, err, write(dir, attemptFile(e, "json"), append(text, '\n')))
+		}
+		if len(e.Logs) == 0 {
 			continue
 		}
 		head := fmt.Sprintf("# %s: %s; the container is gone, this is the end of what it printed, as recorded\n", e.Step, text.How(e))
-		file := fmt.Sprintf("%s.attempt-%d.log", e.Container, max(e.Attempt, 1))
-		if err := write(dir, file, []byte(head+strings.Join(e.Logs, "\n")+"\n")); err != nil {
+		if err := write(dir, attemptFile(e, "log"), []byte(head+strings.Join(e.Logs, "\n")+"\n")); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -61,6 +68,10 @@ func Collect(ctx context.Context, engine containers.Engine, list []containers.St
 	}
 	errs = append(errs, write(dir, "events.jsonl", all.Bytes()))
 	return logs, errors.Join(errs...)
+}
+
+func attemptFile(e events.Event, kind string) string {
+	return fmt.Sprintf("%s.attempt-%d.%s", e.Container, max(e.Attempt, 1), kind)
 }
 
 func write(dir, file string, content []byte) error {
