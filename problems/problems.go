@@ -177,13 +177,14 @@ func OneOf(word string, candidates []string) string {
 	if near := Nearest(word, candidates); near != "" {
 		text = fmt.Sprintf("did you mean %q? ", near)
 	}
-	if len(candidates) == 0 || len(candidates) == 1 && text != "" {
+	shown := slices.Compact(slices.Sorted(slices.Values(candidates)))
+	const few = 24
+	if len(shown) == 0 || text != "" && (len(shown) == 1 || len(shown) > few) {
 		return strings.TrimSpace(text)
 	}
-	shown := slices.Compact(slices.Sorted(slices.Values(candidates)))
 	more := ""
-	if len(shown) > 24 {
-		shown, more = shown[:24], ", …"
+	if len(shown) > few {
+		shown, more = shown[:few], ", …"
 	}
 	return text + "expected one of: " + strings.Join(shown, ", ") + more
 }

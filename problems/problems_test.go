@@ -2,6 +2,7 @@ package problems
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -66,6 +67,15 @@ func TestNearest(t *testing.T) {
 	}
 }
 
+// many are word and more others than are shown.
+func many(word string) []string {
+	all := []string{word}
+	for i := range 24 {
+		all = append(all, fmt.Sprintf("k%02d", i))
+	}
+	return all
+}
+
 func TestOneOf(t *testing.T) {
 	for _, test := range []struct {
 		word       string
@@ -76,6 +86,8 @@ func TestOneOf(t *testing.T) {
 		{"zebra", []string{"apps"}, "expected one of: apps"},
 		{"app", []string{"stages", "apps"}, `did you mean "apps"? expected one of: apps, stages`},
 		{"app", nil, ""},
+		{"app", many("apps"), `did you mean "apps"?`},
+		{"zebra", many("apps"), "expected one of: apps, k00, k01, k02, k03, k04, k05, k06, k07, k08, k09, k10, k11, k12, k13, k14, k15, k16, k17, k18, k19, k20, k21, k22, …"},
 	} {
 		if got := OneOf(test.word, test.candidates); got != test.want {
 			t.Errorf("OneOf(%q, %v) = %q, want %q", test.word, test.candidates, got, test.want)

@@ -61,6 +61,8 @@ func (r *reader) decodeUnit(d *stage, u *Unit) {
 		}
 		if node.Kind == yaml.ScalarNode && node.Value == "healthy" && u.Service != "" {
 			node = healthyNode(u.Service, node)
+		} else if node.Value == "healthy" && key != "await" {
+			return nil // of a service that cannot be read, which is told where it stands
 		}
 		return decode.Condition(r.scope(d, u, app, key, node), node)
 	}

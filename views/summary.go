@@ -138,14 +138,14 @@ func (l *Lines) next(e events.Event) {
 	rows := [][]string{}
 	for _, f := range l.failures {
 		if f.Container != "" && !f.Conflict {
-			rows = append(rows, []string{l.command("logs", "--run", f.Run, f.Step), "its output, as far as it is kept"},
+			rows = append(rows, []string{l.command("logs", "--run", f.Run, f.Step), "what it has printed"},
 				[]string{l.command("debug", f.Step), "a shell where it ran"})
 			break
 		}
 	}
 	rows = append(rows,
 		[]string{l.command("status"), "where every step stands"},
-		[]string{l.command("up"), "goes on where this run ended"})
+		[]string{l.command("up"), "goes on from here"})
 	if e.Cause == "" {
 		rows = append(rows, []string{l.command("down"), "takes the stack down"})
 	}

@@ -146,10 +146,10 @@ haf: failed after 1h01m: 2 steps failed, 3 stopped or not reached
   serve  http://localhost:8081 127.0.0.1:53->53/udp
 
   Services that run stay as they are. Next:
-    stagehand logs --run r1 setup/a  its output, as far as it is kept
+    stagehand logs --run r1 setup/a  what it has printed
     stagehand debug setup/a          a shell where it ran
     stagehand status                 where every step stands
-    stagehand up                     goes on where this run ended
+    stagehand up                     goes on from here
     stagehand down                   takes the stack down
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -18,8 +19,9 @@ func (in *invocation) diff() *cobra.Command {
 		Short: "Says what changed from one run to another: slower, faster, failed, new, gone",
 		Long: `Says what changed from the first run to the second, step by step, from their
 events in the ledger: what failed first, then what made the greatest difference in
-time. Without IDs it compares the stack's latest two. stagehand runs lists the runs.`,
-		Example: `  stagehand diff  # the latest two runs
+time. Without IDs it compares the latest two that brought the stack up. stagehand runs
+lists the runs.`,
+		Example: `  stagehand diff  # the latest two runs of up
   stagehand diff 20260101-101010-abcdef 20260102-101010-abcdef`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 0 && len(args) != 2 {
@@ -58,7 +60,8 @@ func (in *invocation) runDiff(ctx context.Context, ids []string) (err error) {
 	return err
 }
 
-// latestTwo are the IDs of the stack's latest two runs, the older first.
+// latestTwo are the IDs of the stack's latest two runs that brought it up, the older first: of others
+// hardly a step is to be compared.
 func (in *invocation) latestTwo(ctx context.Context, l *ledger.Ledger) ([]string, error) {
 	name, _, err := in.target(ctx)
 	if err != nil {
@@ -68,8 +71,9 @@ func (in *invocation) latestTwo(ctx context.Context, l *ledger.Ledger) ([]string
 	if err != nil {
 		return nil, err
 	}
+	runs = slices.DeleteFunc(runs, func(r ledger.Run) bool { return r.Verb != "up" && r.Verb != "" })
 	if len(runs) < 2 {
-		return nil, exit.Misuse("the ledger %s has fewer than two runs of %s: begin one with %s", l.Path(), name, in.flags.Command(name, "up"))
+		return nil, exit.Misuse("the ledger %s has fewer than two runs that brought up %s: begin one with %s", l.Path(), name, in.flags.Command(name, "up"))
 	}
 	return []string{runs[1].ID, runs[0].ID}, nil
 }

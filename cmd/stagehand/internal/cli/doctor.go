@@ -71,18 +71,18 @@ func (in *invocation) runDoctor(ctx context.Context) error {
 }
 
 func findings(checks []doctor.Check, failed, warnings int) string {
-	var b strings.Builder
+	var rows [][]string
 	for _, c := range checks {
-		fmt.Fprintf(&b, "%-8s %-12s %s\n", c.State, c.Of, text.Clean(c.Text))
+		rows = append(rows, []string{string(c.State), c.Of, text.Clean(c.Text)})
 		if c.Mend != "" {
-			fmt.Fprintf(&b, "%21s → %s\n", "", text.Clean(c.Mend))
+			rows = append(rows, []string{"", "", "→ " + text.Clean(c.Mend)})
 		}
 	}
-	if failed+warnings == 0 {
-		return b.String() + "all is well\n"
+	verdict := "all is well"
+	if failed+warnings > 0 {
+		verdict = text.Plural(failed, "failure") + ", " + text.Plural(warnings, "warning")
 	}
-	fmt.Fprintf(&b, "%s, %s\n", text.Plural(failed, "failure"), text.Plural(warnings, "warning"))
-	return b.String()
+	return text.Wrapped(rows) + verdict + "\n"
 }
 
 func (in *invocation) examineEngine(ctx context.Context) ([]doctor.Check, error) {

@@ -99,7 +99,7 @@ func number(s string) error {
 // Interview asks for the services of a stack, in the order in which they come up, and
 // returns its stack file. usual is the name of a stack that has not been given another.
 func (a *Asker) Interview(ctx context.Context, usual string) (string, error) {
-	fmt.Fprintln(a.out, "A stack is helpers, which do one job and end, and services, which stay. Name them in the order\nin which they come up; each waits for the one before.")
+	fmt.Fprintln(a.out, "A stack is helpers, which do one job and end, and services, which stay.\nName them in the order in which they come up; each waits for the one before.")
 	if named(usual) != nil {
 		usual = "demo"
 	}
