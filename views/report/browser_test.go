@@ -97,12 +97,12 @@ func TestBrowser(t *testing.T) {
 	follow := func() {
 		t.Helper()
 		do(t, ctx, chromedp.Click(".failure h3 a", chromedp.ByQuery))
-		if err := chromedp.Run(ctx, chromedp.Poll(open, nil, chromedp.WithPollingTimeout(10*time.Second))); err != nil {
+		if err := chromedp.Run(ctx, chromedp.Poll(open, nil, chromedp.WithPollingTimeout(2*time.Minute))); err != nil {
 			t.Errorf("the link from the failure does not open the step: %v", err)
 		}
 	}
 	follow()
-	do(t, ctx, chromedp.Poll(`document.activeElement.tagName === "SUMMARY"`, nil, chromedp.WithPollingTimeout(10*time.Second)))
+	do(t, ctx, chromedp.Poll(`document.activeElement.tagName === "SUMMARY"`, nil, chromedp.WithPollingTimeout(2*time.Minute)))
 	if got := ask[string](t, ctx, focused); !strings.HasPrefix(got, "setup/one failed on the critical path") {
 		t.Errorf("the focus went to %q", got)
 	}

@@ -279,7 +279,7 @@ func TestBrowser(t *testing.T) {
 	// becomes waits over what a page that goes and one that comes answer meanwhile.
 	becomes := func(expression string) chromedp.Action {
 		return chromedp.ActionFunc(func(ctx context.Context) error {
-			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 				holds := false
 				err := chromedp.Evaluate("Boolean("+expression+")", &holds).Do(ctx)
 				if err == nil && holds {
@@ -306,4 +306,7 @@ func TestBrowser(t *testing.T) {
 	s.end(t)
 	do(says("h1", "failed"), says(".failure", "it broke"), becomes(`document.querySelector(".step").open && document.getElementById("filter").value === "load"`),
 		chromedp.Click(`header a[href="../"]`, chromedp.ByQuery), says("main", "failed"))
+	// A run that is over: from what failed to its step, and to what that has printed.
+	do(chromedp.Click(`a[href="run/r1"]`, chromedp.ByQuery), says("h1", "failed"), becomes(`!document.querySelector(".step").open`),
+		chromedp.Click(".failure h3 a", chromedp.ByQuery), says(".step[open] pre", "row 2"), becomes(`document.querySelector(".step[open] summary").textContent.includes("load")`))
 }
