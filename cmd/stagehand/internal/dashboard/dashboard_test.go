@@ -291,6 +291,17 @@ func TestBrowser(t *testing.T) {
 			}
 		})
 	}
+	// steady repeats what found a node that the live page has replaced before anything was done to it.
+	steady := func(action chromedp.Action) chromedp.Action {
+		return chromedp.ActionFunc(func(ctx context.Context) error {
+			for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
+				err := action.Do(ctx)
+				if err == nil || !strings.Contains(err.Error(), "-32000") || time.Now().After(deadline) {
+					return err
+				}
+			}
+		})
+	}
 	says := func(selector, text string) chromedp.Action {
 		return becomes(fmt.Sprintf(`document.querySelector(%q)?.textContent.includes(%q)`, selector, text))
 	}
@@ -299,14 +310,14 @@ func TestBrowser(t *testing.T) {
 	s.stands(nil, report.Standing{Stack: "demo", Running: 2})
 	do(says("#standing ~ div", "demo"), becomes(`document.querySelector("#standing ~ div td").textContent === "2"`)) // by itself
 	s.begin(t)
-	do(says("main", "no end"), chromedp.Click(`a[href="run/r1"]`, chromedp.ByQuery), says("h1", "no end"))
-	do(chromedp.Click(".step > summary", chromedp.ByQuery), says(".step[open] pre", "row 1"), chromedp.SendKeys("#filter", "loa", chromedp.ByQuery))
+	do(says("main", "no end"), steady(chromedp.Click(`a[href="run/r1"]`, chromedp.ByQuery)), says("h1", "no end"))
+	do(steady(chromedp.Click(".step > summary", chromedp.ByQuery)), says(".step[open] pre", "row 1"), steady(chromedp.SendKeys("#filter", "loa", chromedp.ByQuery)))
 	s.prints("demo-load-1", "row 1", "row 2")
-	do(says(".step[open] pre", "row 2"), becomes(`document.activeElement.id === "filter" && document.activeElement.value === "loa"`), chromedp.SendKeys("#filter", "d", chromedp.ByQuery))
+	do(says(".step[open] pre", "row 2"), becomes(`document.activeElement.id === "filter" && document.activeElement.value === "loa"`), steady(chromedp.SendKeys("#filter", "d", chromedp.ByQuery)))
 	s.end(t)
 	do(says("h1", "failed"), says(".failure", "it broke"), becomes(`document.querySelector(".step").open && document.getElementById("filter").value === "load"`),
 		chromedp.Click(`header a[href="../"]`, chromedp.ByQuery), says("main", "failed"))
 	// A run that is over: from what failed to its step, and to what that has printed.
-	do(chromedp.Click(`a[href="run/r1"]`, chromedp.ByQuery), says("h1", "failed"), becomes(`!document.querySelector(".step").open`),
+	do(steady(chromedp.Click(`a[href="run/r1"]`, chromedp.ByQuery)), says("h1", "failed"), becomes(`!document.querySelector(".step").open`),
 		chromedp.Click(".failure h3 a", chromedp.ByQuery), says(".step[open] pre", "row 2"), becomes(`document.querySelector(".step[open] summary").textContent.includes("load")`))
 }
