@@ -143,6 +143,11 @@ func (l *Lines) next(e events.Event) {
 			break
 		}
 	}
+	for _, f := range l.failures {
+		if len(f.Aside) > 0 {
+			rows = append(rows, []string{l.command("upgrade", "--app", f.Aside[0]), "tries it again, once it is mended"})
+		}
+	}
 	rows = append(rows,
 		[]string{l.command("status"), "where every step stands"},
 		[]string{l.command("up"), "goes on from here"})
