@@ -36,7 +36,8 @@ long as they do. With -p NAME no stack file is needed.`,
 		Args: flags.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runDown(cmd.Context(), volumes, timeout) },
 	}
-	cmd.Flags().BoolVar(&volumes, "volumes", false, "remove the stack's volumes too, and forget what was done")
+	cmd.Flags().BoolVarP(&volumes, "volumes", "v", false, "remove the stack's volumes too, and forget what was done")
+	accepted(cmd.Flags(), "remove-orphans", "", "what the file does not name goes too: always so")
 	timeout.bind(cmd.Flags())
 	in.bindQuiet(cmd.Flags())
 	return cmd

@@ -33,7 +33,7 @@ its streams come on standard output. What follows SERVICE is the command's. With
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return in.runExec(cmd.Context(), args[0], args[1:]) },
 	}
-	cmd.Flags().BoolP("no-TTY", "T", true, "no terminal; that there is none is always so")
+	accepted(cmd.Flags(), "no-TTY", "T", "no terminal: always so")
 	cmd.Flags().SetInterspersed(false)
 	return cmd
 }

@@ -17,20 +17,25 @@ import (
 )
 
 func (in *invocation) ps() *cobra.Command {
-	var all bool
+	var all, quiet bool
 	cmd := &cobra.Command{
 		Use:   "ps [OPTIONS]",
 		Short: "Lists the stack's running containers and where they are reached",
 		Example: `  stagehand ps
-  stagehand ps --all --json`,
+  stagehand ps --all --json
+  docker stats $(stagehand ps -q)`,
 		Args: flags.NoArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return in.runPS(cmd.Context(), all) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return in.runPS(cmd.Context(), all, quiet) },
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "those too that have ended")
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "only the containers' names, one a line")
 	return cmd
 }
 
-func (in *invocation) runPS(ctx context.Context, all bool) (err error) {
+func (in *invocation) runPS(ctx context.Context, all, quiet bool) (err error) {
+	if quiet && in.flags.JSON {
+		return exit.Misuse("--quiet and --json exclude each other")
+	}
 	name, _, err := in.target(ctx)
 	if err != nil {
 		return err
@@ -51,6 +56,14 @@ func (in *invocation) runPS(ctx context.Context, all bool) (err error) {
 	rows := views.PS(list, engines.Host(info), all)
 	if in.flags.JSON {
 		return views.WriteJSON(in.Stdout, rows)
+	}
+	if quiet {
+		for _, row := range rows {
+			if _, err := fmt.Fprintln(in.Stdout, row.Container); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if len(rows) == 0 {
 		said := name + ": nothing runs"

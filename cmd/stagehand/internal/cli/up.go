@@ -55,6 +55,8 @@ the run has made is removed, volumes too.`,
 		Args: flags.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runUp(cmd.Context(), o) },
 	}
+	accepted(cmd.Flags(), "detach", "d", "up returns when the stack serves: always so")
+	accepted(cmd.Flags(), "wait", "", "for what starts to be ready: always so")
 	cmd.Flags().BoolVar(&o.attach, "attach", false, "then follow the services' logs until Ctrl-C")
 	cmd.Flags().BoolVar(&o.ephemeral, "ephemeral", false, "leave nothing behind, however this ends; stays in the foreground until Ctrl-C")
 	cmd.Flags().BoolVar(&o.keep, "keep-helpers", false, "leave the helpers of this run there when they have ended, until the next up without this flag, or down")
