@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -104,6 +105,8 @@ func (c *Crew) upgrade(ctx context.Context, a *active) outcome {
 type walk struct {
 	*Crew
 	step *active
+	// listings counts how often this runner has asked for the tenants.
+	listings atomic.Int64
 
 	mu sync.Mutex
 	// standing are the helpers that have ended and whose outcome is not recorded yet, by step ID.
@@ -195,7 +198,8 @@ func (w *walk) errand(ctx context.Context, step upgrades.Step, part, service, te
 	spec := w.Stack.Services[service].Spec
 	variables := map[string]string{VariablePart: part}
 	if part == partList {
-		id += "/" + w.Run // any number of runners may ask at one time
+		// Any number of runners may ask at one time, and each anew for every version.
+		id += fmt.Sprintf("/%s/%d", w.Run, w.listings.Add(1))
 	} else {
 		variables[VariableFrom], variables[VariableTo] = step.From.String(), step.To.String()
 	}
@@ -300,6 +304,7 @@ func (w *walk) sweep(ctx context.Context, s *upgrades.Service) error {
 	for _, status := range standing {
 		id := status.Labels[containers.LabelStep]
 		run, listing := strings.CutPrefix(id, errandID(upgrades.Step{}, partList, "")+"/")
+		run, _, _ = strings.Cut(run, "/")
 		lives := slices.ContainsFunc(holders, func(h upgrades.Holder) bool { return strings.Contains(h.Text, run) })
 		if listing && !lives || status.Ended() && recorded[id] {
 			w.mu.Lock()

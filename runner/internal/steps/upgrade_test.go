@@ -37,6 +37,25 @@ func TestTenantsOfLikeNamesHaveHelpersOfTheirOwn(t *testing.T) {
 	}
 }
 
+// Else the second took the first one's outcome over: the tenants as they were before.
+func TestEachListingHasAHelperOfItsOwn(t *testing.T) {
+	w := errands(t)
+	var names [2]string
+	for i := range names {
+		h, err := w.errand(t.Context(), upgrades.Step{}, partList, "mig", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		names[i] = h.Container
+		if _, err := w.Engine.Create(t.Context(), h.spec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if names[0] == names[1] {
+		t.Errorf("both are %s", names[0])
+	}
+}
+
 func TestWhatAnErrandTakesOver(t *testing.T) {
 	w := errands(t)
 	h, err := w.errand(t.Context(), upgrades.Step{}, partList, "mig", "")
