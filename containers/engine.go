@@ -125,12 +125,15 @@ type Attacher interface {
 	// and gives it the terminal until it has ended or ctx is done. A read of Stdin
 	// that is under way then goes on.
 	Attach(ctx context.Context, name string, t Terminal) error
+	// AttachExec is Execer.Hook of a command that reads t.Stdin, and has a TTY where t.Sizes is not nil.
+	AttachExec(ctx context.Context, name string, hook Hook, t Terminal) (exitCode int, err error)
 }
 
-// Terminal is what a container with a TTY is attached to.
+// Terminal is what a container, or a command in one, is attached to.
 type Terminal struct {
-	Stdin  io.Reader
-	Stdout io.Writer
+	Stdin io.Reader
+	// Stdout has both streams of what has a TTY; Stderr is for the rest.
+	Stdout, Stderr io.Writer
 	// Sizes tells the size at the beginning and after each change.
 	Sizes <-chan TerminalSize
 }

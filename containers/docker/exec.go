@@ -20,13 +20,11 @@ func (e *Engine) Exec(ctx context.Context, name string, command []string, output
 
 // Hook implements containers.Execer.
 func (e *Engine) Hook(ctx context.Context, name string, hook containers.Hook, output io.Writer) (int, error) {
-	if len(hook.Command) == 0 {
-		return 0, failure.Invalid("exec in container %s: the command is empty", name)
+	options, err := execOptions(name, hook)
+	if err != nil {
+		return 0, err
 	}
-	made, err := e.api.ContainerExecCreate(ctx, name, container.ExecOptions{
-		Cmd: hook.Command, User: hook.User, Privileged: hook.Privileged, WorkingDir: hook.WorkingDir, Env: hook.Env,
-		AttachStdout: true, AttachStderr: true,
-	})
+	made, err := e.api.ContainerExecCreate(ctx, name, options)
 	if err != nil {
 		return 0, failure.Of(ctx, err, "exec in container %s", name)
 	}
@@ -44,10 +42,25 @@ func (e *Engine) Hook(ctx context.Context, name string, hook containers.Hook, ou
 	if err != nil {
 		return 0, failure.Of(ctx, err, "exec in container %s", name)
 	}
+	return e.execEnd(ctx, name, made.ID)
+}
+
+func execOptions(name string, hook containers.Hook) (container.ExecOptions, error) {
+	if len(hook.Command) == 0 {
+		return container.ExecOptions{}, failure.Invalid("exec in container %s: the command is empty", name)
+	}
+	return container.ExecOptions{
+		Cmd: hook.Command, User: hook.User, Privileged: hook.Privileged, WorkingDir: hook.WorkingDir, Env: hook.Env,
+		AttachStdout: true, AttachStderr: true,
+	}, nil
+}
+
+// execEnd is the exit code of a command whose output has ended.
+func (e *Engine) execEnd(ctx context.Context, name, id string) (int, error) {
 	// The output's end comes a moment before the engine has written the exit
 	// code down; a process that closed its output lives on.
 	for pause := (backoff.Backoff{}); ; {
-		state, err := e.api.ContainerExecInspect(ctx, made.ID)
+		state, err := e.api.ContainerExecInspect(ctx, id)
 		if err != nil {
 			return 0, failure.Of(ctx, err, "exec in container %s", name)
 		}

@@ -11,10 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
-	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/follow"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/plan"
 	"github.com/stagehand-dev/stagehand/problems"
@@ -69,8 +67,8 @@ func (in *invocation) runDebug(ctx context.Context, o debugOptions, id string, c
 	if err != nil {
 		return err
 	}
-	terminal, isFile := in.Stdin.(*os.File)
-	if len(command) == 0 && (!isFile || !term.IsTerminal(int(terminal.Fd()))) {
+	terminal := terminalOf(in.Stdin)
+	if len(command) == 0 && terminal == nil {
 		return exit.Misuse("there is no terminal for a shell: name a command, as in %s", in.flags.Command(stack.Name, "debug", id, "--", "env"))
 	}
 	w, err := in.open(ctx)
@@ -250,40 +248,5 @@ func (in *invocation) attached(ctx context.Context, engine containers.Engine, na
 	if !ok {
 		return exit.Misuse("this engine cannot give a terminal to a container: name a command")
 	}
-	before, err := term.MakeRaw(int(terminal.Fd()))
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	sizes := make(chan containers.TerminalSize)
-	watching := make(chan struct{})
-	go func() { // ends with ctx
-		defer close(watching)
-		watchSize(ctx, terminal, sizes)
-	}()
-	err = attacher.Attach(ctx, name, containers.Terminal{Stdin: terminal, Stdout: in.Stdout, Sizes: sizes})
-	cancel()
-	<-watching
-	return errors.Join(err, term.Restore(int(terminal.Fd()), before))
-}
-
-// watchSize tells the terminal's size whenever it has changed, until ctx is
-// done. It is asked for, since not every system tells of changes.
-func watchSize(ctx context.Context, terminal *os.File, sizes chan<- containers.TerminalSize) {
-	var last containers.TerminalSize
-	for {
-		if width, height, err := term.GetSize(int(terminal.Fd())); err == nil {
-			if size := (containers.TerminalSize{Width: width, Height: height}); size != last {
-				select {
-				case sizes <- size:
-					last = size
-				case <-ctx.Done():
-				}
-			}
-		}
-		if follow.Pause(ctx, 250*time.Millisecond) != nil {
-			return
-		}
-	}
+	return in.withTerminal(ctx, terminal, func(ctx context.Context, t containers.Terminal) error { return attacher.Attach(ctx, name, t) })
 }

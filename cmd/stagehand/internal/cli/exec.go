@@ -15,30 +15,46 @@ import (
 	"github.com/stagehand-dev/stagehand/stages"
 )
 
+type execOptions struct {
+	noTTY bool
+	hook  containers.Hook
+}
+
 func (in *invocation) exec() *cobra.Command {
+	var o execOptions
 	cmd := &cobra.Command{
 		Use:   "exec [OPTIONS] SERVICE COMMAND [ARG...]",
 		Short: "Runs a command in a service's running container",
 		Long: `Runs a command in a service's running container, and ends with its exit code.
-There is no terminal: the command has no TTY and no standard input, and both of
-its streams come on standard output. What follows SERVICE is the command's. With
+The command has this terminal where standard input and output are one, unless -T is
+given, and else reads standard input. What follows SERVICE is the command's. With
 -p NAME no stack file is needed.`,
 		Example: `  stagehand exec db psql -U app -c 'select 1'
-  stagehand exec hivemind-api env`,
+  stagehand exec db psql -U app < dump.sql
+  stagehand exec api sh`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return exit.Misuse("exec needs a SERVICE and a COMMAND: see stagehand exec --help")
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return in.runExec(cmd.Context(), args[0], args[1:]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.hook.Command = args[1:]
+			return in.runExec(cmd.Context(), args[0], o)
+		},
 	}
-	accepted(cmd.Flags(), "no-TTY", "T", "no terminal: always so")
+	cmd.Flags().BoolVarP(&o.noTTY, "no-TTY", "T", false, "no terminal, although there is one")
+	cmd.Flags().StringVarP(&o.hook.User, "user", "u", "", "as this `USER` (default the container's)")
+	cmd.Flags().StringVarP(&o.hook.WorkingDir, "workdir", "w", "", "in this `FOLDER` (default the container's)")
+	cmd.Flags().StringArrayVarP(&o.hook.Env, "env", "e", nil, "with this variable, `KEY=VALUE`, beside the container's")
+	cmd.Flags().BoolVar(&o.hook.Privileged, "privileged", false, "with all privileges")
+	accepted(cmd.Flags(), "interactive", "i", "standard input is the command's: always so")
+	accepted(cmd.Flags(), "tty", "t", "a terminal, where there is one: always so but for -T")
 	cmd.Flags().SetInterspersed(false)
 	return cmd
 }
 
-func (in *invocation) runExec(ctx context.Context, service string, command []string) (err error) {
+func (in *invocation) runExec(ctx context.Context, service string, o execOptions) (err error) {
 	if in.flags.JSON {
 		return exit.Misuse("exec prints what the command prints: leave --json out")
 	}
@@ -77,7 +93,7 @@ func (in *invocation) runExec(ctx context.Context, service string, command []str
 	case len(meant) > 1:
 		return exit.Misuse("%s stands for %s: name the service of one app", service, strings.Join(meant, ", "))
 	}
-	code, err := execer.Exec(ctx, found[service][0], command, in.Stdout)
+	code, err := in.execIn(ctx, engine, execer, found[service][0], o)
 	switch {
 	case errors.Is(err, containers.ErrConflict):
 		return exit.Misuse("%s of %s does not run: see %s", service, name, in.flags.Command(name, "ps", "--all"))
@@ -97,4 +113,22 @@ func serves(services map[string]stages.Service, word string) bool {
 		}
 	}
 	return false
+}
+
+// execIn has the command talk to the user's terminal or, where there is none, to the standard streams; an
+// engine that cannot do that runs it without input.
+func (in *invocation) execIn(ctx context.Context, engine containers.Engine, execer containers.Execer, container string, o execOptions) (code int, err error) {
+	attacher, ok := engine.(containers.Attacher)
+	if !ok || in.Stdin == nil {
+		return execer.Hook(ctx, container, o.hook, in.Stdout)
+	}
+	terminal := terminalOf(in.Stdin)
+	if terminal == nil || terminalOf(in.Stdout) == nil || o.noTTY {
+		return attacher.AttachExec(ctx, container, o.hook, containers.Terminal{Stdin: in.Stdin, Stdout: in.Stdout, Stderr: in.Stderr})
+	}
+	err = in.withTerminal(ctx, terminal, func(ctx context.Context, t containers.Terminal) (err error) {
+		code, err = attacher.AttachExec(ctx, container, o.hook, t)
+		return err
+	})
+	return code, err
 }

@@ -1,0 +1,53 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/follow"
+	"github.com/stagehand-dev/stagehand/containers"
+)
+
+// withTerminal gives the user's terminal, every key of it, to what a container runs until do is over.
+func (in *invocation) withTerminal(ctx context.Context, terminal *os.File, do func(context.Context, containers.Terminal) error) error {
+	before, err := term.MakeRaw(int(terminal.Fd()))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	sizes := make(chan containers.TerminalSize)
+	watching := make(chan struct{})
+	go func() { // ends with ctx
+		defer close(watching)
+		watchSize(ctx, terminal, sizes)
+	}()
+	err = do(ctx, containers.Terminal{Stdin: terminal, Stdout: in.Stdout, Sizes: sizes})
+	cancel()
+	<-watching
+	return errors.Join(err, term.Restore(int(terminal.Fd()), before))
+}
+
+// watchSize tells the terminal's size whenever it has changed, until ctx is
+// done. It is asked for, since not every system tells of changes.
+func watchSize(ctx context.Context, terminal *os.File, sizes chan<- containers.TerminalSize) {
+	var last containers.TerminalSize
+	for {
+		if width, height, err := term.GetSize(int(terminal.Fd())); err == nil {
+			if size := (containers.TerminalSize{Width: width, Height: height}); size != last {
+				select {
+				case sizes <- size:
+					last = size
+				case <-ctx.Done():
+				}
+			}
+		}
+		if follow.Pause(ctx, 250*time.Millisecond) != nil {
+			return
+		}
+	}
+}
