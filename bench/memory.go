@@ -58,21 +58,13 @@ func (b *bench) memoryWork() work {
 
 // onMemory does a first run in one process and the replay of it in another.
 func (b *bench) onMemory(ctx context.Context, n int) (measurement, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	b.projects++
-	address := filepath.Join(b.dir, fmt.Sprintf("memory%d.db", b.projects))
+	address := b.newLedger()
 	m := measurement{}
 	for _, phase := range []string{phaseRun, phaseReplay} {
-		r, err := timed(ctx, self, memoryCommand, phase, strconv.Itoa(n), address)
+		var took taken
+		r, err := itself(ctx, &took, memoryCommand, phase, strconv.Itoa(n), address)
 		if err != nil {
 			return nil, err
-		}
-		var took taken
-		if err := json.Unmarshal(r.stdout, &took); err != nil {
-			return nil, fmt.Errorf("%s of %d steps: %w", phase, n, err)
 		}
 		each := func(x float64) []float64 { return []float64{x / float64(n)} }
 		if phase == phaseRun {
@@ -85,6 +77,40 @@ func (b *bench) onMemory(ctx context.Context, n int) (measurement, error) {
 		m.peak("plan and replay: peak", r)
 	}
 	return m, nil
+}
+
+// newLedger is where a ledger may be that nobody has written to.
+func (b *bench) newLedger() string {
+	b.projects++
+	return filepath.Join(b.dir, fmt.Sprintf("memory%d.db", b.projects))
+}
+
+// itself has this program do something in a process of its own, and reads its answer.
+func itself(ctx context.Context, answer any, args ...string) (reading, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return reading{}, err
+	}
+	r, err := timed(ctx, self, args...)
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(r.stdout, answer); err != nil {
+		return r, fmt.Errorf("%v: %w", args, err)
+	}
+	return r, nil
+}
+
+// answered writes what such a process has to tell, and returns its exit code.
+func answered(answer any, err error, stdout, stderr io.Writer) int {
+	if err == nil {
+		err = json.NewEncoder(stdout).Encode(answer)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitFailed
+	}
+	return 0
 }
 
 const (
@@ -100,14 +126,7 @@ type taken struct {
 
 func memoryMain(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	took, err := onMemoryEngine(ctx, args)
-	if err == nil {
-		err = json.NewEncoder(stdout).Encode(took)
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitFailed
-	}
-	return 0
+	return answered(took, err, stdout, stderr)
 }
 
 func onMemoryEngine(ctx context.Context, args []string) (took taken, err error) {

@@ -4,12 +4,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -52,18 +49,10 @@ func (b *bench) tenantsWork() work {
 }
 
 func (b *bench) onMemoryTenants(ctx context.Context, n int) (measurement, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	b.projects++
-	r, err := timed(ctx, self, tenantsCommand, strconv.Itoa(n), filepath.Join(b.dir, fmt.Sprintf("tenants%d.db", b.projects)))
-	if err != nil {
-		return nil, err
-	}
 	var took upgraded
-	if err := json.Unmarshal(r.stdout, &took); err != nil {
-		return nil, fmt.Errorf("%d tenants: %w", n, err)
+	r, err := itself(ctx, &took, tenantsCommand, strconv.Itoa(n), b.newLedger())
+	if err != nil {
+		return nil, err
 	}
 	m := measurement{"plan and list": {took.PlanAndList}, "upgrade": {took.Upgrade}, "upgrade: a tenant": {1e3 * took.Upgrade / float64(n)}}
 	m.peak("peak", r)
@@ -75,14 +64,7 @@ type upgraded struct{ PlanAndList, Upgrade float64 }
 
 func tenantsMain(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	took, err := upgradeTenants(ctx, args)
-	if err == nil {
-		err = json.NewEncoder(stdout).Encode(took)
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitFailed
-	}
-	return 0
+	return answered(took, err, stdout, stderr)
 }
 
 // tenanted is a stack whose tenants an upgrade takes from 1.0 to 2.0.
