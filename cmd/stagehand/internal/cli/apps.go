@@ -157,12 +157,11 @@ func (in *invocation) notRegistered(stack, name string, known []string) error {
 	return exit.Misuse("no app %s of %s is registered: %s", name, stack, said)
 }
 
-func (in *invocation) runAppsList(ctx context.Context) (err error) {
+func (in *invocation) runAppsList(ctx context.Context) error {
 	l, err := in.ledger(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
 	stack, all, err := in.registered(ctx, l)
 	switch {
 	case err != nil:
@@ -181,12 +180,11 @@ func (in *invocation) runAppsList(ctx context.Context) (err error) {
 	return err
 }
 
-func (in *invocation) runAppsShow(ctx context.Context, name string) (err error) {
+func (in *invocation) runAppsShow(ctx context.Context, name string) error {
 	l, err := in.ledger(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
 	_, all, err := in.registered(ctx, l, name)
 	if err != nil {
 		return err
@@ -208,7 +206,7 @@ func (in *invocation) runAppsShow(ctx context.Context, name string) (err error) 
 	return err
 }
 
-func (in *invocation) runAppsHistory(ctx context.Context, names []string) (err error) {
+func (in *invocation) runAppsHistory(ctx context.Context, names []string) error {
 	stack, _, err := in.target(ctx)
 	if err != nil {
 		return err
@@ -217,7 +215,6 @@ func (in *invocation) runAppsHistory(ctx context.Context, names []string) (err e
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
 	all, err := l.AppHistory(ctx, stack)
 	if err != nil {
 		return err
@@ -247,7 +244,7 @@ func (in *invocation) runAppsHistory(ctx context.Context, names []string) (err e
 	return err
 }
 
-func (in *invocation) runAppsRemove(ctx context.Context, names []string, force bool, timeout lockTimeout) (err error) {
+func (in *invocation) runAppsRemove(ctx context.Context, names []string, force bool, timeout lockTimeout) error {
 	lock, err := in.lock(timeout)
 	if err != nil {
 		return err
@@ -256,7 +253,6 @@ func (in *invocation) runAppsRemove(ctx context.Context, names []string, force b
 	if err != nil {
 		return err
 	}
-	defer w.close(&err)
 	stack, _, err := in.registered(ctx, w.ledger, names...)
 	if err != nil {
 		return err

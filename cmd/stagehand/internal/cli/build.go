@@ -41,7 +41,7 @@ next up makes anew what runs on an image that has moved. up --build does both.`,
 	return cmd
 }
 
-func (in *invocation) runBuild(ctx context.Context, o buildOptions, words []string) (err error) {
+func (in *invocation) runBuild(ctx context.Context, o buildOptions, words []string) error {
 	stack, err := in.load(ctx)
 	if err != nil {
 		return err
@@ -54,7 +54,6 @@ func (in *invocation) runBuild(ctx context.Context, o buildOptions, words []stri
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, engine.Close()) }()
 	if len(wanted) == 0 {
 		in.say("nothing to build: no service has build:")
 	}

@@ -76,7 +76,7 @@ func (c Command) Main(args []string) int {
 	root.SetIn(c.Stdin)
 	root.SetOut(c.Stdout)
 	root.SetErr(c.Stderr)
-	err := root.ExecuteContext(ctx)
+	err := errors.Join(root.ExecuteContext(ctx), in.close())
 	if err != nil && errors.Is(context.Cause(ctx), exit.ErrInterrupted) {
 		err = exit.ErrInterrupted // whatever a call that was cut short says of it
 	}
@@ -96,6 +96,7 @@ type invocation struct {
 	passing bool
 	// plain and quiet are how a run is shown: see bindLook.
 	plain, quiet bool
+	closing
 	// live is the view that has the terminal now; nil where none has.
 	live atomic.Pointer[live.View]
 }

@@ -271,7 +271,7 @@ func (in *invocation) stacks(ctx context.Context) (out []string) {
 }
 
 func (in *invocation) recorded(ctx context.Context, stack string) []ledger.Run {
-	l, err := in.ledger(ctx)
+	l, err := in.openLedger(ctx)
 	if err != nil {
 		return nil
 	}

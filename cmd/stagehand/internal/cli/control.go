@@ -87,7 +87,6 @@ func (in *invocation) runControl(ctx context.Context, name string, verb controlV
 	if err != nil {
 		return err
 	}
-	defer w.close(&err)
 	list, err := containers.ListStack(ctx, w.engine, o.Name)
 	if err != nil {
 		return exit.OfEngine(err)

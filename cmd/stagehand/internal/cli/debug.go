@@ -75,7 +75,6 @@ func (in *invocation) runDebug(ctx context.Context, o debugOptions, id string, c
 	if err != nil {
 		return err
 	}
-	defer w.close(&err)
 	spec, err := in.debugSpec(ctx, w, stack, step)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -31,12 +30,11 @@ stagehand plan --mermaid draws what is going to happen.`,
 	return cmd
 }
 
-func (in *invocation) runDiagram(ctx context.Context, id string) (err error) {
+func (in *invocation) runDiagram(ctx context.Context, id string) error {
 	l, err := in.ledger(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
 	run, err := in.findRun(ctx, l, eventsOptions{run: id})
 	if err != nil {
 		return err

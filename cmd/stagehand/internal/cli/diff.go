@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -33,12 +32,11 @@ lists the runs.`,
 	}
 }
 
-func (in *invocation) runDiff(ctx context.Context, ids []string) (err error) {
+func (in *invocation) runDiff(ctx context.Context, ids []string) error {
 	l, err := in.ledger(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
 	if len(ids) == 0 {
 		if ids, err = in.latestTwo(ctx, l); err != nil {
 			return err

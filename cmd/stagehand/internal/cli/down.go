@@ -56,7 +56,6 @@ func (in *invocation) runDown(ctx context.Context, volumes bool, timeout lockTim
 	if err != nil {
 		return err
 	}
-	defer w.close(&err)
 	keep, err := in.retained()
 	if err != nil {
 		return err

@@ -32,12 +32,8 @@ func (in *invocation) runEphemeral(ctx context.Context, live lifetime) (err erro
 	if err != nil {
 		return err
 	}
-	w, err := in.open(ctx)
+	w, err := in.openFor(ctx, stack)
 	if err != nil {
-		return err
-	}
-	defer w.close(&err)
-	if err := in.judge(ctx, stack, w.engine); err != nil {
 		return err
 	}
 	info, err := w.engine.Info(ctx)

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,12 +39,11 @@ func (in *invocation) events() *cobra.Command {
 // well under a millisecond.
 const lookEvery = 100 * time.Millisecond
 
-func (in *invocation) runEvents(ctx context.Context, o eventsOptions) (err error) {
+func (in *invocation) runEvents(ctx context.Context, o eventsOptions) error {
 	l, err := in.ledger(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
 	run, err := in.findRun(ctx, l, o)
 	if err != nil {
 		return err

@@ -54,7 +54,7 @@ given, and else reads standard input. What follows SERVICE is the command's. Wit
 	return cmd
 }
 
-func (in *invocation) runExec(ctx context.Context, service string, o execOptions) (err error) {
+func (in *invocation) runExec(ctx context.Context, service string, o execOptions) error {
 	if in.flags.JSON {
 		return exit.Misuse("exec prints what the command prints: leave --json out")
 	}
@@ -66,7 +66,6 @@ func (in *invocation) runExec(ctx context.Context, service string, o execOptions
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, engine.Close()) }()
 	execer, ok := engine.(containers.Execer)
 	if !ok {
 		return exit.Misuse("this engine cannot run a command in a container")

@@ -51,12 +51,11 @@ shown and spared, since the next up takes it over; --older removes it too.`,
 	return cmd
 }
 
-func (in *invocation) runGC(ctx context.Context, s reaper.Search, dry bool) (err error) {
+func (in *invocation) runGC(ctx context.Context, s reaper.Search, dry bool) error {
 	engine, err := in.engine(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, engine.Close()) }()
 	s.Engine = engine
 	if s.Alive, err = ephemeral.Alive(engine); err != nil {
 		return exit.OfEngine(err)

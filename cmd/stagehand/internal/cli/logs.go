@@ -44,7 +44,7 @@ means --follow; a stack file is named with --file, or before logs.`,
 	return cmd
 }
 
-func (in *invocation) runLogs(ctx context.Context, o follow.Options, names []string) (err error) {
+func (in *invocation) runLogs(ctx context.Context, o follow.Options, names []string) error {
 	o.W, o.JSON = in.Stdout, in.flags.JSON
 	stack, file, err := in.target(ctx)
 	if err != nil {
@@ -54,7 +54,6 @@ func (in *invocation) runLogs(ctx context.Context, o follow.Options, names []str
 	if err != nil {
 		return err
 	}
-	defer w.close(&err)
 	list, err := containers.ListStack(ctx, w.engine, stack)
 	if err != nil {
 		return exit.OfEngine(err)
@@ -87,7 +86,7 @@ func (in *invocation) runLogs(ctx context.Context, o follow.Options, names []str
 
 // runLogsOf prints what the containers of one run have printed: those that stand still,
 // as long as the engine has their logs, and of the others what is recorded.
-func (in *invocation) runLogsOf(ctx context.Context, id string, o follow.Options, names []string) (err error) {
+func (in *invocation) runLogsOf(ctx context.Context, id string, o follow.Options, names []string) error {
 	o.W, o.JSON = in.Stdout, in.flags.JSON
 	if o.Follow {
 		return exit.Misuse("--run and --follow exclude each other: stagehand logs --follow follows what runs")
@@ -96,7 +95,6 @@ func (in *invocation) runLogsOf(ctx context.Context, id string, o follow.Options
 	if err != nil {
 		return err
 	}
-	defer w.close(&err)
 	run, err := in.findRun(ctx, w.ledger, eventsOptions{run: id})
 	if err != nil {
 		return err

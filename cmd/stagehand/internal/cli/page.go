@@ -42,7 +42,7 @@ stand; an engine that does not answer is left out.`,
 	return cmd
 }
 
-func (in *invocation) runReportPage(ctx context.Context, o pageOptions) (err error) {
+func (in *invocation) runReportPage(ctx context.Context, o pageOptions) error {
 	if in.flags.JSON {
 		return exit.Misuse("report writes HTML: leave --json out (stagehand diagram --json and events --json have the same as data)")
 	}
@@ -50,7 +50,6 @@ func (in *invocation) runReportPage(ctx context.Context, o pageOptions) (err err
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
 	run, err := in.findRun(ctx, l, eventsOptions{run: o.run})
 	if err != nil {
 		return err
@@ -95,7 +94,7 @@ const standingLines = 1000
 // standing is what the containers of a run that still stand have printed last, by
 // their names.
 func (in *invocation) standing(ctx context.Context, run ledger.Run) (_ map[string][]string, err error) {
-	engine, err := in.engine(ctx)
+	engine, err := in.connect(ctx)
 	if err != nil {
 		return nil, err
 	}

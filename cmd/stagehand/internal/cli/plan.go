@@ -30,7 +30,7 @@ func (in *invocation) plan() *cobra.Command {
 	return cmd
 }
 
-func (in *invocation) runPlan(ctx context.Context, mermaid bool, again again) (err error) {
+func (in *invocation) runPlan(ctx context.Context, mermaid bool, again again) error {
 	if mermaid && in.flags.JSON {
 		return exit.Misuse("--mermaid and --json exclude each other")
 	}
@@ -42,12 +42,8 @@ func (in *invocation) runPlan(ctx context.Context, mermaid bool, again again) (e
 	if err != nil {
 		return err
 	}
-	w, err := in.open(ctx)
+	w, err := in.openFor(ctx, stack)
 	if err != nil {
-		return err
-	}
-	defer w.close(&err)
-	if err := in.judge(ctx, stack, w.engine); err != nil {
 		return err
 	}
 	p, err := runner.Plan(ctx, stack, w.engine, w.ledger, w.key, asked)

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -32,7 +31,7 @@ func (in *invocation) ps() *cobra.Command {
 	return cmd
 }
 
-func (in *invocation) runPS(ctx context.Context, all, quiet bool) (err error) {
+func (in *invocation) runPS(ctx context.Context, all, quiet bool) error {
 	if quiet && in.flags.JSON {
 		return exit.Misuse("--quiet and --json exclude each other")
 	}
@@ -44,7 +43,6 @@ func (in *invocation) runPS(ctx context.Context, all, quiet bool) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, engine.Close()) }()
 	info, err := engine.Info(ctx)
 	if err != nil {
 		return exit.OfEngine(err)

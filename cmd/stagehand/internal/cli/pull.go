@@ -36,7 +36,7 @@ const pulling = 4
 // image is one that is to be pulled.
 type image struct{ ref, platform string }
 
-func (in *invocation) runPull(ctx context.Context, words []string) (err error) {
+func (in *invocation) runPull(ctx context.Context, words []string) error {
 	stack, err := in.load(ctx)
 	if err != nil {
 		return err
@@ -49,7 +49,6 @@ func (in *invocation) runPull(ctx context.Context, words []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, engine.Close()) }()
 	var mu sync.Mutex
 	missing := 0
 	var got []containers.Image

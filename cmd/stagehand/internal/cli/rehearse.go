@@ -62,7 +62,6 @@ func (in *invocation) runRehearse(ctx context.Context, allow bool) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, engine.Close()) }()
 	folder, err := os.MkdirTemp("", "stagehand-rehearse-")
 	if err != nil {
 		return err

@@ -54,7 +54,6 @@ func (in *invocation) runRuns(ctx context.Context, all bool) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
 	runs, err := l.Runs(ctx, name)
 	if err != nil {
 		return err

@@ -41,7 +41,7 @@ Each request must carry Authorization: Bearer TOKEN. The token is that of
 	return cmd
 }
 
-func (in *invocation) runServe(ctx context.Context, o serveOptions) (err error) {
+func (in *invocation) runServe(ctx context.Context, o serveOptions) error {
 	address, err := loopback(o.listen)
 	if err != nil {
 		return err
@@ -58,7 +58,6 @@ func (in *invocation) runServe(ctx context.Context, o serveOptions) (err error) 
 	if err != nil {
 		return err
 	}
-	defer w.close(&err)
 	info, err := w.engine.Info(ctx)
 	if err != nil {
 		return exit.OfEngine(err)

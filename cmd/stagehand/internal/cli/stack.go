@@ -137,8 +137,29 @@ func (in *invocation) lines(name string, file *stages.Stack) *views.Lines {
 	return lines
 }
 
-// ledger opens the ledger of the command line.
+// closing are the ledger and the engine that a command line has opened, until its end.
+type closing []io.Closer
+
+// close closes them, the latest first.
+func (c closing) close() error {
+	var errs []error
+	for _, opened := range slices.Backward(c) {
+		errs = append(errs, opened.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// ledger is openLedger, closed at the command line's end.
 func (in *invocation) ledger(ctx context.Context) (*ledger.Ledger, error) {
+	l, err := in.openLedger(ctx)
+	if err == nil {
+		in.closing = append(in.closing, l)
+	}
+	return l, err
+}
+
+// openLedger opens the ledger of the command line.
+func (in *invocation) openLedger(ctx context.Context) (*ledger.Ledger, error) {
 	address := in.flags.Ledger
 	if address == "" {
 		address = in.getenv("STAGEHAND_LEDGER")
@@ -165,7 +186,7 @@ type workshop struct {
 	key *secrets.Key
 }
 
-// open opens ledger and engine; close them with close.
+// open opens ledger and engine, until the command line's end.
 func (in *invocation) open(ctx context.Context) (*workshop, error) {
 	l, err := in.ledger(ctx)
 	if err != nil {
@@ -173,15 +194,31 @@ func (in *invocation) open(ctx context.Context) (*workshop, error) {
 	}
 	engine, err := in.engine(ctx)
 	if err != nil {
-		return nil, errors.Join(err, l.Close())
+		return nil, err
 	}
 	return &workshop{engine, l, in.key(l)}, nil
 }
 
-func (w *workshop) close(err *error) { *err = errors.Join(*err, w.engine.Close(), w.ledger.Close()) }
+// openFor is open for a stack that the engine must be able to run.
+func (in *invocation) openFor(ctx context.Context, stack *stages.Stack) (*workshop, error) {
+	w, err := in.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return w, in.judge(ctx, stack, w.engine)
+}
 
-// engine connects to the engine of the command line.
+// engine is connect, until the command line's end.
 func (in *invocation) engine(ctx context.Context) (containers.Engine, error) {
+	engine, err := in.connect(ctx)
+	if err == nil {
+		in.closing = append(in.closing, engine)
+	}
+	return engine, err
+}
+
+// connect connects to the engine of the command line.
+func (in *invocation) connect(ctx context.Context) (containers.Engine, error) {
 	engine, err := in.Open(ctx, in.endpoint())
 	if err != nil && ctx.Err() == nil {
 		return nil, &exit.Error{Code: exit.Engine, Err: err}

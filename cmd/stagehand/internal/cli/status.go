@@ -27,7 +27,7 @@ ended, the container's state now, and who is at work on the stack. It can be ask
 	}
 }
 
-func (in *invocation) runStatus(ctx context.Context) (err error) {
+func (in *invocation) runStatus(ctx context.Context) error {
 	name, stack, err := in.target(ctx)
 	if err != nil {
 		return err
@@ -36,7 +36,6 @@ func (in *invocation) runStatus(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
 	run, down, err := past.LatestUp(ctx, l, name)
 	if err != nil {
 		return err
@@ -60,7 +59,7 @@ func (in *invocation) runStatus(ctx context.Context) (err error) {
 // observe lists the stack's containers and looks who is at work on it. Status
 // has something to say without them, too.
 func (in *invocation) observe(ctx context.Context, name string) ([]containers.Status, *containers.Holder, error) {
-	engine, err := in.engine(ctx)
+	engine, err := in.connect(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -35,8 +34,8 @@ nothing is answered.`,
 	return cmd
 }
 
-func (in *invocation) runUI(ctx context.Context, address string) (err error) {
-	address, err = loopback(address)
+func (in *invocation) runUI(ctx context.Context, address string) error {
+	address, err := loopback(address)
 	if err != nil {
 		return err
 	}
@@ -44,7 +43,6 @@ func (in *invocation) runUI(ctx context.Context, address string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
 	listener, err := listen(ctx, address)
 	if err != nil {
 		return err

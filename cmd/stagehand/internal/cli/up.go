@@ -115,12 +115,8 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	w, err := in.open(ctx)
+	w, err := in.openFor(ctx, stack)
 	if err != nil {
-		return err
-	}
-	defer w.close(&err)
-	if err := in.judge(ctx, stack, w.engine); err != nil {
 		return err
 	}
 	keep, err := in.retained()

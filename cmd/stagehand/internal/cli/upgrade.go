@@ -86,12 +86,8 @@ func (in *invocation) runUpgrade(ctx context.Context, o upgradeOptions) (err err
 	if stack.Upgrades == nil {
 		return exit.Misuse("the file has no version, so that there is nothing to upgrade to")
 	}
-	w, err := in.open(ctx)
+	w, err := in.openFor(ctx, stack)
 	if err != nil {
-		return err
-	}
-	defer w.close(&err)
-	if err := in.judge(ctx, stack, w.engine); err != nil {
 		return err
 	}
 	if o.dry {
@@ -164,7 +160,7 @@ type versionStatus struct {
 	Tenants []upgrades.TenantStatus `json:"tenants"`
 }
 
-func (in *invocation) runUpgradeStatus(ctx context.Context) (err error) {
+func (in *invocation) runUpgradeStatus(ctx context.Context) error {
 	stack, _, err := in.target(ctx)
 	if err != nil {
 		return err
@@ -173,7 +169,6 @@ func (in *invocation) runUpgradeStatus(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer w.close(&err)
 	info, err := w.engine.Info(ctx)
 	if err != nil {
 		return exit.OfEngine(err)
