@@ -123,20 +123,7 @@ func Up(ctx context.Context, stack *stages.Stack, opts Options) (Result, error) 
 	if err != nil {
 		return Result{Plan: p}, err
 	}
-	engine = turn.Engine()
-	if acts(p) {
-		known.seen = nil // by its turn a step would be looking at what has been
-	}
-	r := &run{
-		opts: opts, stack: stack, plan: p, engine: engine, turn: turn, began: time.Now(),
-		record: record.New(turn.Teller(opts.Sink, known.recorded), opts.Run, stack.Name),
-	}
-	r.record.Secrets, r.record.Key = stack.Secrets, opts.Key
-	r.crew = steps.New(steps.Options{
-		Engine: engine, Stack: stack, Plan: p, Record: r.record, Run: opts.Run,
-		Holders: known.holders, Volumes: known.volumes, Seen: known.seen, World: World(stack, engine), Killed: opts.Kill,
-		Upgrading: r.upgrading(info.ID, known.stops),
-	})
+	r := newRun(opts, stack, p, turn, known, info.ID)
 	if err := r.start(info.ID, known.heard); err != nil {
 		return Result{Plan: p}, err
 	}
@@ -235,6 +222,25 @@ type run struct {
 	record *record.Recorder
 	crew   *steps.Crew
 	began  time.Time
+}
+
+// newRun makes the run of a plan that was made with known, through the turn's engine.
+func newRun(opts Options, stack *stages.Stack, p *plan.Plan, turn *lock.Turn, known knowledge, engineID string) *run {
+	engine := turn.Engine()
+	if acts(p) {
+		known.seen = nil // by its turn a step would be looking at what has been
+	}
+	r := &run{
+		opts: opts, stack: stack, plan: p, engine: engine, turn: turn, began: time.Now(),
+		record: record.New(turn.Teller(opts.Sink, known.recorded), opts.Run, stack.Name),
+	}
+	r.record.Secrets, r.record.Key = stack.Secrets, opts.Key
+	r.crew = steps.New(steps.Options{
+		Engine: engine, Stack: stack, Plan: p, Record: r.record, Run: opts.Run,
+		Holders: known.holders, Volumes: known.volumes, Seen: known.seen, World: World(stack, engine), Killed: opts.Kill,
+		Upgrading: r.upgrading(engineID, known.stops),
+	})
+	return r
 }
 
 // carryOut executes the plan and records the verdict, then cleans up.

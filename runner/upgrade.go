@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/plan"
-	"github.com/stagehand-dev/stagehand/runner/internal/record"
 	"github.com/stagehand-dev/stagehand/runner/internal/schedule"
 	"github.com/stagehand-dev/stagehand/runner/internal/steps"
 	"github.com/stagehand-dev/stagehand/secrets"
@@ -128,7 +126,7 @@ func UpgradeStack(ctx context.Context, stack *stages.Stack, o UpgradeOptions) (U
 	if err != nil {
 		return Upgraded{}, err
 	}
-	p, _, err := prepare(ctx, stack, engine, o.Ledger, info.ID, o.Key, nil)
+	p, known, err := prepare(ctx, stack, engine, o.Ledger, info.ID, o.Key, nil)
 	if err != nil {
 		return Upgraded{}, err
 	}
@@ -136,35 +134,21 @@ func UpgradeStack(ctx context.Context, stack *stages.Stack, o UpgradeOptions) (U
 		return Upgraded{}, ErrNoVersion
 	}
 	p = p.OnlyUpgrade(o.Tenant != "")
-	stops, err := o.Ledger.Stops(ctx, stack.Name, info.ID)
-	if err != nil {
-		return Upgraded{}, fmt.Errorf("%w: %w", ErrLedger, err)
-	}
-	lock := Lock{Holder: o.Holder}
-	r := &run{
-		opts: Options{Ledger: o.Ledger, Run: o.Run, Interrupt: o.Interrupt, Lock: lock}, stack: stack, plan: p, engine: engine,
-		turn: lock.turn(stack.Name, engine, o.Run, nil), began: time.Now(), record: record.New(o.Sink, o.Run, stack.Name),
-	}
-	r.record.Secrets, r.record.Key = stack.Secrets, o.Key
+	opts := Options{Sink: o.Sink, Ledger: o.Ledger, Run: o.Run, Interrupt: o.Interrupt, Kill: o.Kill, Lock: Lock{Holder: o.Holder}, Key: o.Key}
+	r := newRun(opts, stack, p, opts.Lock.turn(stack.Name, engine, o.Run, nil), known, info.ID)
 	changed := false
-	upgrading := r.upgrading(info.ID, stops)
 	retries := o.Retries
 	if retries < 0 {
 		retries = stack.Upgrades.Retries
 	}
-	upgrading.Walk = func(ctx context.Context, s *upgrades.Service) (err error) {
-		changed, err = s.UpgradeTenant(ctx, o.Tenant, retries, o.All)
+	r.crew.Upgrading.Walk = func(ctx context.Context, s *upgrades.Service) (err error) {
+		if o.Tenant == "" && !o.All {
+			changed, err = s.Upgrade(ctx, retries)
+		} else {
+			changed, err = s.UpgradeTenant(ctx, o.Tenant, retries, o.All)
+		}
 		return err
 	}
-	if o.Tenant == "" && !o.All {
-		upgrading.Walk = func(ctx context.Context, s *upgrades.Service) (err error) {
-			changed, err = s.Upgrade(ctx, retries)
-			return err
-		}
-	}
-	r.crew = steps.New(steps.Options{
-		Engine: engine, Stack: stack, Plan: p, Record: r.record, Run: o.Run, Upgrading: upgrading, World: World(stack, engine), Killed: o.Kill,
-	})
 	if err := r.record.Emit(events.Event{Kind: events.RunStarted, Verb: "upgrade", Engine: info.ID, Files: stack.Files, Plan: p.Counts()}); err != nil {
 		return Upgraded{}, err
 	}
