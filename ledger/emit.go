@@ -13,17 +13,9 @@ import (
 	"github.com/stagehand-dev/stagehand/events"
 )
 
-// batch is events that are committed together: a commit costs the disk's time
-// once, however many events it holds.
-type batch struct {
-	entries []*entry
-	done    chan struct{} // closed once all entries' err are final
-}
-
 type entry struct {
 	event events.Event
 	body  string
-	err   error
 }
 
 var _ interface {
@@ -41,9 +33,10 @@ func (l *Ledger) Emit(ctx context.Context, e events.Event) error {
 	return l.EmitAll(ctx, []events.Event{e})
 }
 
-// EmitAll is Emit for several events, which share one transaction.
+// EmitAll is Emit for several events, which share one transaction: a commit costs the disk's time
+// once, however many events it holds. One that cannot be kept keeps no other from being.
 func (l *Ledger) EmitAll(ctx context.Context, all []events.Event) error {
-	mine := make([]*entry, len(all))
+	entries := make([]entry, len(all))
 	for i, e := range all {
 		if e.Run == "" || e.Seq < 1 || e.Kind == "" {
 			return fmt.Errorf("ledger: an event needs run, seq and kind, got %q, %d, %q", e.Run, e.Seq, e.Kind)
@@ -52,50 +45,16 @@ func (l *Ledger) EmitAll(ctx context.Context, all []events.Event) error {
 		if err != nil {
 			return fmt.Errorf("ledger: %w", err)
 		}
-		mine[i] = &entry{event: e, body: string(body)}
+		entries[i] = entry{event: e, body: string(body)}
 	}
-	l.keep(ctx, l.join(mine))
-	for _, e := range mine {
-		if e.err != nil {
-			return e.err
-		}
-	}
-	return nil
-}
-
-// keep sees that the batch is committed, by this call or by another.
-func (l *Ledger) keep(ctx context.Context, b *batch) {
-	select {
-	case <-b.done: // another's commit took it along
-		return
-	case l.turn <- struct{}{}:
-	}
+	l.turn <- struct{}{}
 	defer func() { <-l.turn }()
-	select {
-	case <-b.done:
-		return
-	default:
-	}
-	l.mu.Lock()
-	l.batch = nil // it is b: only the turn's holder takes it away
-	l.mu.Unlock()
-	l.commit(context.WithoutCancel(ctx), b.entries)
-	close(b.done)
-}
-
-func (l *Ledger) join(mine []*entry) *batch {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.batch == nil {
-		l.batch = &batch{done: make(chan struct{})}
-	}
-	l.batch.entries = append(l.batch.entries, mine...)
-	return l.batch
+	return l.commit(context.WithoutCancel(ctx), entries)
 }
 
 // commit writes the entries in one transaction or, where one of them spoils
-// that, each in its own, so that only the bad one fails.
-func (l *Ledger) commit(ctx context.Context, entries []*entry) {
+// that, each in its own, so that only the bad one fails. The error is the first.
+func (l *Ledger) commit(ctx context.Context, entries []entry) error {
 	var w *writing
 	err := l.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		w = &writing{Ledger: l, tx: tx, rows: map[string]row{}, admitted: map[string]bool{}}
@@ -106,18 +65,19 @@ func (l *Ledger) commit(ctx context.Context, entries []*entry) {
 		}
 		return nil
 	})
+	spoilt := errors.Is(err, errTaken) || errors.Is(err, ErrFenced) || errors.Is(err, ErrDeployed)
 	switch {
 	case err == nil:
 		maps.Copy(l.known, w.rows)
-	case (errors.Is(err, errTaken) || errors.Is(err, ErrFenced) || errors.Is(err, ErrDeployed)) && len(entries) > 1:
-		for _, e := range entries {
-			l.commit(ctx, []*entry{e})
-		}
-	default:
-		for _, e := range entries {
-			e.err = err
+	case spoilt && len(entries) > 1:
+		err = nil
+		for i := range entries {
+			if failed := l.commit(ctx, entries[i:i+1]); err == nil {
+				err = failed
+			}
 		}
 	}
+	return err
 }
 
 // writing is one transaction and what it has found out; it becomes known when it is committed.
@@ -129,7 +89,7 @@ type writing struct {
 	admitted map[string]bool
 }
 
-func (w *writing) insert(ctx context.Context, e *entry) error {
+func (w *writing) insert(ctx context.Context, e entry) error {
 	if err := w.insertRun(ctx, e.event); err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"database/sql"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/stagehand-dev/stagehand/ledger/internal/store"
@@ -23,9 +22,7 @@ type Ledger struct {
 	store *store.Store
 	host  string
 
-	turn  chan struct{} // held by whoever writes a batch
-	mu    sync.Mutex
-	batch *batch         // that events join; nil when none is being filled
+	turn  chan struct{}  // held by whoever writes
 	known map[string]row // runs that have a row, by ID; touched by the turn's holder only
 }
 
