@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -41,6 +42,18 @@ type Problem struct {
 	Expected string `json:"expected,omitempty"`
 	// Warning is true where the file can be used all the same.
 	Warning bool `json:"warning,omitempty"`
+}
+
+// Unread says why a file could not be read, without its path.
+func Unread(err error) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return "no such file"
+	}
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) {
+		return pathError.Err.Error()
+	}
+	return err.Error()
 }
 
 // List holds problems of several files and the files' texts. The zero value

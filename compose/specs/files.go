@@ -1,8 +1,6 @@
 package specs
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -12,6 +10,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/problems"
 )
 
 // files sets what configs and secrets are copied into the container. Compose
@@ -108,7 +107,7 @@ func (v *conversion) content(section, key string, object types.FileObjectConfig)
 			text, err = os.ReadFile(object.File)
 		}
 		if err != nil {
-			v.list.Add(v.At(where("file")...), "", "%s: %s", object.File, reason(err))
+			v.list.Add(v.At(where("file")...), "", "%s: %s", object.File, problems.Unread(err))
 			return nil, 0, false
 		}
 		return text, uint32(info.Mode().Perm()) | 0o444, true
@@ -121,16 +120,4 @@ func (v *conversion) content(section, key string, object types.FileObjectConfig)
 		return []byte(value), 0o444, true
 	}
 	return []byte(object.Content), 0o444, true
-}
-
-// reason is the error without the path.
-func reason(err error) string {
-	if errors.Is(err, fs.ErrNotExist) {
-		return "no such file"
-	}
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		return pathError.Err.Error()
-	}
-	return err.Error()
 }

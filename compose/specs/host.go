@@ -12,6 +12,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/problems"
 )
 
 // security sets privileges and what is taken from them.
@@ -44,7 +45,7 @@ func (v *conversion) securityOption(i int, option string) {
 	case name == "seccomp" && strings.Contains(option, "=") && value != "unconfined" && value != "builtin":
 		text, err := os.ReadFile(v.Project.RelativePath(value))
 		if err != nil {
-			v.list.Add(where, "", "the seccomp profile %s: %s", value, reason(err))
+			v.list.Add(where, "", "the seccomp profile %s: %s", value, problems.Unread(err))
 			return
 		}
 		var compact bytes.Buffer

@@ -219,7 +219,7 @@ func unreadable(path string) string {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return fileError(err)
+		return problems.Unread(err)
 	case info.IsDir():
 		return "is a folder"
 	case !info.Mode().IsRegular():

@@ -1,8 +1,6 @@
 package sources
 
 import (
-	"errors"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -204,22 +202,10 @@ func readFile(name string, list *problems.List) (*File, bool) {
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		list.Add(problems.Pos{File: name}, "", "%s", fileError(err))
+		list.Add(problems.Pos{File: name}, "", "%s", problems.Unread(err))
 		return nil, false
 	}
 	return &File{Path: path, Name: name, Text: text}, true
-}
-
-// fileError is the reason without the path.
-func fileError(err error) string {
-	if errors.Is(err, fs.ErrNotExist) {
-		return "no such file"
-	}
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		return pathError.Err.Error()
-	}
-	return err.Error()
 }
 
 func (s *Source) parse(f *File, list *problems.List) bool {
