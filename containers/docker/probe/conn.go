@@ -39,25 +39,10 @@ func newConn(stream Stream, reader *bufio.Reader, address string) *conn {
 // receive ends with the far side's end or with the stream.
 func (c *conn) receive(reader *bufio.Reader) {
 	defer c.inFar.Close()
-	for {
-		kind, content, err := readFrame(reader)
-		if err != nil {
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			c.mu.Lock()
-			c.broken = err
-			c.mu.Unlock()
-			return
-		}
-		switch kind {
-		case frameEnd:
-			return
-		case frameData:
-			if _, err := c.inFar.Write(content); err != nil {
-				return // closed here
-			}
-		}
+	if err := pumpFrames(reader, c.inFar); err != nil {
+		c.mu.Lock()
+		c.broken = err
+		c.mu.Unlock()
 	}
 }
 

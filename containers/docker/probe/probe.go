@@ -12,6 +12,7 @@ package probe
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -104,7 +105,7 @@ func relay(conn net.Conn, in *bufio.Reader, out *frameWriter) {
 	var sent sync.WaitGroup
 	gone := make(chan struct{})
 	sent.Go(func() { // ends with the stream
-		if ended := pumpFrames(in, conn); !ended {
+		if err := pumpFrames(in, conn); err != nil {
 			close(gone)
 			return
 		}
@@ -124,18 +125,19 @@ func relay(conn net.Conn, in *bufio.Reader, out *frameWriter) {
 	}
 }
 
-// pumpFrames writes the data of the frames of r to w. It tells whether the
-// frames came to a proper end.
-func pumpFrames(reader *bufio.Reader, w io.Writer) bool {
+// pumpFrames writes the data of the frames to w, until they come to their end;
+// the error says why they did not.
+func pumpFrames(reader *bufio.Reader, w io.Writer) error {
 	for {
 		kind, content, err := readFrame(reader)
-		if err != nil {
-			return false
-		}
-		switch kind {
-		case frameEnd:
-			return true
-		case frameData:
+		switch {
+		case errors.Is(err, io.EOF):
+			return io.ErrUnexpectedEOF
+		case err != nil:
+			return err
+		case kind == frameEnd:
+			return nil
+		case kind == frameData:
 			// Who has stopped reading may still send: go on to the end.
 			_, _ = w.Write(content)
 		}

@@ -13,8 +13,9 @@ import (
 	"github.com/hashicorp/yamux"
 )
 
-// dialLimit bounds a dial whose ctx has no deadline.
-const dialLimit = 30 * time.Second
+// DialLimit bounds a dial whose ctx has no deadline: an address that drops
+// packets would otherwise hold it for minutes.
+const DialLimit = 30 * time.Second
 
 // Stream is the near end of a probe's standard input and output, and of one connection's part of it.
 type Stream interface {
@@ -44,7 +45,7 @@ func (s *Session) Ended() bool { return s.mux.IsClosed() }
 // Dial has the probe dial HOST:PORT: *RefusedError when the address did not accept
 // it, any other error when the probe itself failed.
 func (s *Session) Dial(ctx context.Context, address string) (net.Conn, error) {
-	limit := dialLimit
+	limit := DialLimit
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline))
 	}

@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
@@ -21,11 +20,8 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/look"
+	"github.com/stagehand-dev/stagehand/containers/docker/probe"
 )
-
-// dialLimit bounds a dial whose ctx has no deadline: an address that drops
-// packets would otherwise hold it for minutes.
-const dialLimit = 30 * time.Second
 
 // Options of a Dialer.
 type Options struct {
@@ -131,7 +127,7 @@ type target struct {
 // dialAny tries the targets in turn, as a client of a name with several
 // addresses does.
 func dialAny(ctx context.Context, targets []target, host, port string) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: dialLimit}
+	dialer := net.Dialer{Timeout: probe.DialLimit}
 	var errs []error
 	for _, t := range targets {
 		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(t.address, port))
