@@ -14,6 +14,7 @@ import (
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/workshop"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/ledger"
@@ -123,7 +124,7 @@ func (a registeredApp) state() string {
 
 // registered are the stack's apps in the ledger; the stack's name comes with them.
 func (in *invocation) registered(ctx context.Context, l *ledger.Ledger, names ...string) (stack string, found []registeredApp, err error) {
-	stack, file, err := in.target(ctx)
+	stack, file, err := in.Target(ctx)
 	if err != nil {
 		return "", nil, err
 	}
@@ -158,7 +159,7 @@ func (in *invocation) notRegistered(stack, name string, known []string) error {
 }
 
 func (in *invocation) runAppsList(ctx context.Context) error {
-	l, err := in.ledger(ctx)
+	l, err := in.Ledger(ctx)
 	if err != nil {
 		return err
 	}
@@ -181,7 +182,7 @@ func (in *invocation) runAppsList(ctx context.Context) error {
 }
 
 func (in *invocation) runAppsShow(ctx context.Context, name string) error {
-	l, err := in.ledger(ctx)
+	l, err := in.Ledger(ctx)
 	if err != nil {
 		return err
 	}
@@ -207,11 +208,11 @@ func (in *invocation) runAppsShow(ctx context.Context, name string) error {
 }
 
 func (in *invocation) runAppsHistory(ctx context.Context, names []string) error {
-	stack, _, err := in.target(ctx)
+	stack, _, err := in.Target(ctx)
 	if err != nil {
 		return err
 	}
-	l, err := in.ledger(ctx)
+	l, err := in.Ledger(ctx)
 	if err != nil {
 		return err
 	}
@@ -249,17 +250,17 @@ func (in *invocation) runAppsRemove(ctx context.Context, names []string, force b
 	if err != nil {
 		return err
 	}
-	w, err := in.open(ctx)
+	w, err := in.Tools(ctx)
 	if err != nil {
 		return err
 	}
-	stack, _, err := in.registered(ctx, w.ledger, names...)
+	stack, _, err := in.registered(ctx, w.Ledger, names...)
 	if err != nil {
 		return err
 	}
 	slices.Sort(names)
 	forgotten, err := runner.ForgetApps(ctx, runner.ForgetOptions{
-		Stack: stack, Apps: slices.Compact(names), Engine: w.engine, Sink: w.ledger, Ledger: w.ledger, Run: runID(), Force: force, Lock: lock,
+		Stack: stack, Apps: slices.Compact(names), Engine: w.Engine, Sink: w.Ledger, Ledger: w.Ledger, Run: runID(), Force: force, Lock: lock,
 	})
 	switch {
 	case errors.Is(err, runner.ErrNotDeployed):
@@ -278,16 +279,16 @@ func (in *invocation) runAppsRemove(ctx context.Context, names []string, force b
 }
 
 // sayRegistered says which apps a down with its volumes has not forgotten, and why.
-func (in *invocation) sayRegistered(ctx context.Context, w *workshop, stack string, file *stages.Stack) error {
+func (in *invocation) sayRegistered(ctx context.Context, w *workshop.Tools, stack string, file *stages.Stack) error {
 	kept := runner.Outliving(file)
 	if len(kept) == 0 {
 		return nil
 	}
-	info, err := w.engine.Info(ctx)
+	info, err := w.Engine.Info(ctx)
 	if err != nil {
 		return exit.OfEngine(err)
 	}
-	apps, err := w.ledger.Apps(ctx, stack, info.ID)
+	apps, err := w.Ledger.Apps(ctx, stack, info.ID)
 	if err != nil || len(apps) == 0 {
 		return err
 	}

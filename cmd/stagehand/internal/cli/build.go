@@ -42,7 +42,7 @@ next up makes anew what runs on an image that has moved. up --build does both.`,
 }
 
 func (in *invocation) runBuild(ctx context.Context, o buildOptions, words []string) error {
-	stack, err := in.load(ctx)
+	stack, err := in.Load(ctx)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (in *invocation) runBuild(ctx context.Context, o buildOptions, words []stri
 	if err != nil {
 		return err
 	}
-	engine, err := in.engine(ctx)
+	engine, err := in.Engine(ctx)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (in *invocation) withArgs(file, asked []string) []string {
 	for _, pair := range asked {
 		key, value, given := strings.Cut(pair, "=")
 		if !given {
-			if value = in.getenv(key); value == "" {
+			if value = in.Getenv(key); value == "" {
 				continue
 			}
 		}

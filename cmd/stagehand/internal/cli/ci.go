@@ -14,7 +14,7 @@ import (
 
 // folded is a view of a run for people, in sections where a CI system folds these.
 func (in *invocation) folded(view events.Sink) []events.Sink {
-	system := ci.Of(in.getenv)
+	system := ci.Of(in.Getenv)
 	if system == "" || in.flags.JSON {
 		return []events.Sink{view}
 	}
@@ -41,7 +41,7 @@ func (in *invocation) failures(stack *stages.Stack, run []events.Event) []note {
 
 // annotate tells GitHub Actions the notes, and adds the run to the job's summary.
 func (in *invocation) annotate(stack *stages.Stack, run []events.Event, notes []note) {
-	if ci.Of(in.getenv) != ci.GitHub {
+	if ci.Of(in.Getenv) != ci.GitHub {
 		return
 	}
 	var lines []string
@@ -51,7 +51,7 @@ func (in *invocation) annotate(stack *stages.Stack, run []events.Event, notes []
 			lines = append(lines, n.title+": "+n.message)
 		}
 	}
-	path := in.getenv("GITHUB_STEP_SUMMARY")
+	path := in.Getenv("GITHUB_STEP_SUMMARY")
 	if path == "" {
 		return
 	}
@@ -74,7 +74,7 @@ func (in *invocation) place(stack *stages.Stack, stage string) ci.Place {
 			continue
 		}
 		for _, path := range stack.Files {
-			relative, err := filepath.Rel(in.getenv("GITHUB_WORKSPACE"), path)
+			relative, err := filepath.Rel(in.Getenv("GITHUB_WORKSPACE"), path)
 			if filepath.Base(path) == filepath.Base(s.Pos.File) && err == nil && filepath.IsLocal(relative) {
 				return ci.Place{File: filepath.ToSlash(relative), Line: s.Pos.Line, Col: s.Pos.Col}
 			}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -20,6 +19,7 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/signals"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/workshop"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/reaper"
 	"github.com/stagehand-dev/stagehand/secrets"
@@ -69,6 +69,9 @@ func (c Command) Main(args []string) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	in := &invocation{Command: c, masker: &secrets.Masker{}}
+	in.Workshop = workshop.New(workshop.Options{
+		Flags: &in.flags, Stdin: c.Stdin, Stderr: c.Stderr, Dir: c.Dir, Environ: c.Environ, Connect: c.Open, Masker: in.masker, Say: in.say,
+	})
 	stop := in.signals.Watch(c.Signals, func(int) { cancel(exit.ErrInterrupted) })
 	defer stop()
 	root := in.root()
@@ -76,7 +79,7 @@ func (c Command) Main(args []string) int {
 	root.SetIn(c.Stdin)
 	root.SetOut(c.Stdout)
 	root.SetErr(c.Stderr)
-	err := errors.Join(root.ExecuteContext(ctx), in.close())
+	err := errors.Join(root.ExecuteContext(ctx), in.Workshop.Close())
 	if err != nil && errors.Is(context.Cause(ctx), exit.ErrInterrupted) {
 		err = exit.ErrInterrupted // whatever a call that was cut short says of it
 	}
@@ -86,6 +89,7 @@ func (c Command) Main(args []string) int {
 // invocation is one command line being run.
 type invocation struct {
 	Command
+	*workshop.Workshop
 	flags   flags.Globals
 	signals signals.Handler
 	// masker hides the secrets that are known so far: of the stacks that were read, and of runs that are shown.
@@ -96,7 +100,6 @@ type invocation struct {
 	passing bool
 	// plain and quiet are how a run is shown: see bindLook.
 	plain, quiet bool
-	closing
 	// live is the view that has the terminal now; nil where none has.
 	live atomic.Pointer[live.View]
 }
@@ -161,19 +164,6 @@ words:
 		return flags.UnknownCommand(c, word)
 	}
 	return c.Help()
-}
-
-// getenv reads the environment.
-func (in *invocation) getenv(name string) string {
-	if in.Environ == nil {
-		return os.Getenv(name)
-	}
-	for _, pair := range slices.Backward(in.Environ) {
-		if value, ok := strings.CutPrefix(pair, name+"="); ok {
-			return value
-		}
-	}
-	return ""
 }
 
 // say tells people something that is no result: on standard error, above the live view where one stands there.

@@ -154,7 +154,7 @@ func (in *invocation) named(ctx context.Context) *stages.Stack {
 	if slices.Contains(in.flags.Files, "-") {
 		return nil // standard input is the terminal
 	}
-	o, err := in.source()
+	o, err := in.Source()
 	if err != nil {
 		return nil
 	}
@@ -220,7 +220,7 @@ func (in *invocation) profiles(context.Context) []string {
 	if slices.Contains(in.flags.Files, "-") {
 		return nil
 	}
-	o, err := in.source()
+	o, err := in.Source()
 	if err != nil {
 		return nil
 	}
@@ -271,7 +271,7 @@ func (in *invocation) stacks(ctx context.Context) (out []string) {
 }
 
 func (in *invocation) recorded(ctx context.Context, stack string) []ledger.Run {
-	l, err := in.openLedger(ctx)
+	l, err := in.OpenLedger(ctx)
 	if err != nil {
 		return nil
 	}

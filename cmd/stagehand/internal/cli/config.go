@@ -46,7 +46,7 @@ func (in *invocation) runConfig(ctx context.Context, o configOptions) error {
 	if asked > 1 {
 		return exit.Misuse("--services, --images, --quiet and --json exclude each other")
 	}
-	source, err := in.source()
+	source, err := in.Source()
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (in *invocation) runConfig(ctx context.Context, o configOptions) error {
 	if err != nil {
 		return err
 	}
-	in.warn(stack)
+	in.Warn(stack)
 	switch {
 	case o.quiet:
 		return nil

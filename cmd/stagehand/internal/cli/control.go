@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/workshop"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/problems"
@@ -76,18 +77,18 @@ func (in *invocation) runControl(ctx context.Context, name string, verb controlV
 	}
 	o := runner.ControlOptions{Run: runID(), Lock: lock}
 	if verb.fileless {
-		o.Name, o.Stack, err = in.target(ctx)
-	} else if o.Stack, err = in.load(ctx); err == nil {
+		o.Name, o.Stack, err = in.Target(ctx)
+	} else if o.Stack, err = in.Load(ctx); err == nil {
 		o.Name = o.Stack.Name
 	}
 	if err != nil {
 		return err
 	}
-	w, err := in.open(ctx)
+	w, err := in.Tools(ctx)
 	if err != nil {
 		return err
 	}
-	list, err := containers.ListStack(ctx, w.engine, o.Name)
+	list, err := containers.ListStack(ctx, w.Engine, o.Name)
 	if err != nil {
 		return exit.OfEngine(err)
 	}
@@ -98,8 +99,8 @@ func (in *invocation) runControl(ctx context.Context, name string, verb controlV
 	if err != nil {
 		return err
 	}
-	defer func() { in.prune(ctx, w.ledger, o.Name, keep, err) }()
-	o.Engine, o.Ledger, o.Key = w.engine, w.ledger, w.key
+	defer func() { in.prune(ctx, w.Ledger, o.Name, keep, err) }()
+	o.Engine, o.Ledger, o.Key = w.Engine, w.Ledger, w.Key
 	result, err := in.control(ctx, w, o, verb)
 	switch {
 	case errors.Is(err, exit.ErrInterrupted) || err == nil && result.Verdict == events.VerdictInterrupted:
@@ -115,15 +116,15 @@ func (in *invocation) runControl(ctx context.Context, name string, verb controlV
 
 // control carries the verb out with a view beside it. The error is
 // exit.ErrInterrupted where the user asked to stop.
-func (in *invocation) control(ctx context.Context, w *workshop, o runner.ControlOptions, verb controlVerb) (runner.Result, error) {
-	info, err := w.engine.Info(ctx)
+func (in *invocation) control(ctx context.Context, w *workshop.Tools, o runner.ControlOptions, verb controlVerb) (runner.Result, error) {
+	info, err := w.Engine.Info(ctx)
 	if err != nil {
 		return runner.Result{}, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	o.Kill = in.onInterrupt(cancel)
-	result, err := in.shown(ctx, info, in.lines(o.Name, o.Stack), nil, w.ledger, func(sink events.Sink) (runner.Result, error) {
+	result, err := in.shown(ctx, info, in.lines(o.Name, o.Stack), nil, w.Ledger, func(sink events.Sink) (runner.Result, error) {
 		o.Sink = sink
 		return verb.act(ctx, o)
 	})

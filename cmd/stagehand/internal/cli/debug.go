@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/workshop"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/plan"
 	"github.com/stagehand-dev/stagehand/problems"
@@ -59,7 +60,7 @@ func (in *invocation) runDebug(ctx context.Context, o debugOptions, id string, c
 	if in.flags.JSON {
 		return exit.Misuse("debug prints what its container prints: leave --json out")
 	}
-	stack, err := in.load(ctx)
+	stack, err := in.Load(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ func (in *invocation) runDebug(ctx context.Context, o debugOptions, id string, c
 	if len(command) == 0 && terminal == nil {
 		return exit.Misuse("there is no terminal for a shell: name a command, as in %s", in.flags.Command(stack.Name, "debug", id, "--", "env"))
 	}
-	w, err := in.open(ctx)
+	w, err := in.Tools(ctx)
 	if err != nil {
 		return err
 	}
@@ -86,26 +87,26 @@ func (in *invocation) runDebug(ctx context.Context, o debugOptions, id string, c
 	}
 	spec.Entrypoint, spec.Command = command[:1], command[1:]
 	spec.Labels[containers.LabelSpec] = spec.Hash()
-	if err := ensure(ctx, w.engine, stack, spec); err != nil {
+	if err := ensure(ctx, w.Engine, stack, spec); err != nil {
 		return exit.OfEngine(err)
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), collectLimit)
 		defer cancel()
-		err = errors.Join(err, exit.OfEngine(w.engine.Destroy(ctx, spec.Name)))
+		err = errors.Join(err, exit.OfEngine(w.Engine.Destroy(ctx, spec.Name)))
 	}()
-	if _, err := w.engine.Create(ctx, spec); err != nil {
+	if _, err := w.Engine.Create(ctx, spec); err != nil {
 		return exit.OfEngine(err)
 	}
 	if spec.TTY {
-		err = in.attached(ctx, w.engine, spec.Name, terminal)
+		err = in.attached(ctx, w.Engine, spec.Name, terminal)
 	} else {
-		err = in.printed(ctx, w.engine, spec.Name)
+		err = in.printed(ctx, w.Engine, spec.Name)
 	}
 	if err != nil {
 		return exit.OfEngine(err)
 	}
-	status, err := w.engine.Wait(ctx, spec.Name)
+	status, err := w.Engine.Wait(ctx, spec.Name)
 	switch {
 	case err != nil:
 		return exit.OfEngine(err)
@@ -148,18 +149,18 @@ func said(s containers.Spec) string {
 
 // debugSpec is the step's container as it would be made now, but under a name of its own, and
 // with nothing that others would meet.
-func (in *invocation) debugSpec(ctx context.Context, w *workshop, stack *stages.Stack, step *plan.Step) (containers.Spec, error) {
-	info, err := w.engine.Info(ctx)
+func (in *invocation) debugSpec(ctx context.Context, w *workshop.Tools, stack *stages.Stack, step *plan.Step) (containers.Spec, error) {
+	info, err := w.Engine.Info(ctx)
 	if err != nil {
 		return containers.Spec{}, exit.OfEngine(err)
 	}
-	recorded, err := w.ledger.Recorded(ctx, stack.Name, info.ID)
+	recorded, err := w.Ledger.Recorded(ctx, stack.Name, info.ID)
 	if err != nil {
 		return containers.Spec{}, err
 	}
 	values := plan.Values{}
 	for _, e := range recorded {
-		plain, err := runner.Values(e, w.key, in.masker)
+		plain, err := runner.Values(e, w.Key, in.masker)
 		if err != nil {
 			in.say("%v", err)
 		}
@@ -187,11 +188,11 @@ func (in *invocation) debugSpec(ctx context.Context, w *workshop, stack *stages.
 }
 
 // refuseHeld is a conflict where somebody else holds the step's exclusive volume.
-func (in *invocation) refuseHeld(ctx context.Context, w *workshop, stack string, step *plan.Step) error {
+func (in *invocation) refuseHeld(ctx context.Context, w *workshop.Tools, stack string, step *plan.Step) error {
 	if step.Exclusive == "" {
 		return nil
 	}
-	list, err := w.engine.List(ctx, containers.OfStack(stack))
+	list, err := w.Engine.List(ctx, containers.OfStack(stack))
 	if err != nil {
 		return exit.OfEngine(err)
 	}

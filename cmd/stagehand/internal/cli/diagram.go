@@ -31,7 +31,7 @@ stagehand plan --mermaid draws what is going to happen.`,
 }
 
 func (in *invocation) runDiagram(ctx context.Context, id string) error {
-	l, err := in.ledger(ctx)
+	l, err := in.Ledger(ctx)
 	if err != nil {
 		return err
 	}

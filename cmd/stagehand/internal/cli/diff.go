@@ -33,7 +33,7 @@ lists the runs.`,
 }
 
 func (in *invocation) runDiff(ctx context.Context, ids []string) error {
-	l, err := in.ledger(ctx)
+	l, err := in.Ledger(ctx)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (in *invocation) runDiff(ctx context.Context, ids []string) error {
 // latestTwo are the IDs of the stack's latest two runs that brought it up, the older first: of others
 // hardly a step is to be compared.
 func (in *invocation) latestTwo(ctx context.Context, l *ledger.Ledger) ([]string, error) {
-	name, _, err := in.target(ctx)
+	name, _, err := in.Target(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -86,7 +86,7 @@ func findings(checks []doctor.Check, failed, warnings int) string {
 }
 
 func (in *invocation) examineEngine(ctx context.Context) ([]doctor.Check, error) {
-	engine, err := in.connect(ctx)
+	engine, err := in.Connect(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err
@@ -114,7 +114,7 @@ func free(path string) (doctor.Room, error) {
 }
 
 func (in *invocation) examineLedger(ctx context.Context) []doctor.Check {
-	l, err := in.openLedger(ctx)
+	l, err := in.OpenLedger(ctx)
 	if err != nil {
 		return []doctor.Check{doctor.Ledger("", err)}
 	}

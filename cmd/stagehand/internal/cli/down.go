@@ -12,6 +12,7 @@ import (
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/workshop"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/runner"
@@ -48,11 +49,11 @@ func (in *invocation) runDown(ctx context.Context, volumes bool, timeout lockTim
 	if err != nil {
 		return err
 	}
-	name, stack, err := in.target(ctx)
+	name, stack, err := in.Target(ctx)
 	if err != nil {
 		return err
 	}
-	w, err := in.open(ctx)
+	w, err := in.Tools(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func (in *invocation) runDown(ctx context.Context, volumes bool, timeout lockTim
 	if err != nil {
 		return err
 	}
-	defer func() { in.prune(ctx, w.ledger, name, keep, err) }()
+	defer func() { in.prune(ctx, w.Ledger, name, keep, err) }()
 	view, err := in.downView(ctx, w, name, stack, volumes)
 	if err != nil {
 		return exit.OfEngine(err)
@@ -70,15 +71,15 @@ func (in *invocation) runDown(ctx context.Context, volumes bool, timeout lockTim
 	kill := in.onInterrupt(cancel)
 	observers, over := in.observers(ctx)
 	defer over()
-	fan := &views.Fan{Keep: w.ledger, Show: append(observers, view)}
+	fan := &views.Fan{Keep: w.Ledger, Show: append(observers, view)}
 	err = runner.Down(ctx, runner.DownOptions{
-		Stack: name, Engine: w.engine, Sink: fan, Ledger: w.ledger, Run: runID(), Volumes: volumes, Order: stack, Kill: kill, Lock: lock,
+		Stack: name, Engine: w.Engine, Sink: fan, Ledger: w.Ledger, Run: runID(), Volumes: volumes, Order: stack, Kill: kill, Lock: lock,
 	})
 	if broken := fan.Err(); broken != nil {
 		in.say("%v", broken)
 	}
 	if errors.Is(context.Cause(ctx), exit.ErrInterrupted) {
-		in.sayLeft(context.WithoutCancel(ctx), w.engine, name)
+		in.sayLeft(context.WithoutCancel(ctx), w.Engine, name)
 		return &exit.Error{Code: exit.Interrupted}
 	}
 	if err != nil || !volumes {
@@ -89,15 +90,15 @@ func (in *invocation) runDown(ctx context.Context, volumes bool, timeout lockTim
 
 // downView shows a down; it looks first at what there is, for the width of its
 // columns and for what it will keep.
-func (in *invocation) downView(ctx context.Context, w *workshop, name string, stack *stages.Stack, volumes bool) (events.Sink, error) {
+func (in *invocation) downView(ctx context.Context, w *workshop.Tools, name string, stack *stages.Stack, volumes bool) (events.Sink, error) {
 	if in.flags.JSON {
 		return views.JSON{W: in.Stdout}, nil
 	}
-	list, err := containers.ListStack(ctx, w.engine, name)
+	list, err := containers.ListStack(ctx, w.Engine, name)
 	if err != nil {
 		return nil, err
 	}
-	kept, err := w.engine.ListVolumes(ctx, containers.OfStack(name))
+	kept, err := w.Engine.ListVolumes(ctx, containers.OfStack(name))
 	if err != nil {
 		return nil, err
 	}

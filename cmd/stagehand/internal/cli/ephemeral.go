@@ -10,6 +10,7 @@ import (
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/ephemeral"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/workshop"
 	"github.com/stagehand-dev/stagehand/compose"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/problems"
@@ -21,7 +22,7 @@ import (
 
 // lifetime is what an ephemeral run does between its beginning and the end of
 // all that it has made. w's engine shows nothing but that.
-type lifetime func(ctx context.Context, w *workshop, stack *stages.Stack, r reported) error
+type lifetime func(ctx context.Context, w *workshop.Tools, stack *stages.Stack, r reported) error
 
 // runEphemeral is live, and a down that comes in any case: from here in order,
 // from the watching process when this one is killed.
@@ -32,17 +33,17 @@ func (in *invocation) runEphemeral(ctx context.Context, live lifetime) (err erro
 	if err != nil {
 		return err
 	}
-	w, err := in.openFor(ctx, stack)
+	w, err := in.ToolsFor(ctx, stack)
 	if err != nil {
 		return err
 	}
-	info, err := w.engine.Info(ctx)
+	info, err := w.Engine.Info(ctx)
 	if err != nil {
 		return exit.OfEngine(err)
 	}
 	// Before anything is made, the lease too.
 	guard, err := in.watch(ctx, reaper.Request{
-		Run: run, Stack: stack.Name, Endpoint: in.endpoint(), EngineID: info.ID, Ledger: in.ledgerAddress(w.ledger),
+		Run: run, Stack: stack.Name, Endpoint: in.Endpoint(), EngineID: info.ID, Ledger: in.LedgerAddress(w.Ledger),
 	})
 	if err != nil {
 		return exit.OfEngine(err)
@@ -51,15 +52,15 @@ func (in *invocation) runEphemeral(ctx context.Context, live lifetime) (err erro
 	defer func() { over() }()
 	holder := in.holder()
 	holder.Run = run
-	release, err := ephemeral.Hold(ctx, w.engine, stack.Name, holder)
+	release, err := ephemeral.Hold(ctx, w.Engine, stack.Name, holder)
 	if err != nil {
 		return exit.OfEngine(err)
 	}
 	defer func() { err = errors.Join(err, exit.OfEngine(release(context.WithoutCancel(ctx)))) }()
-	if err := ephemeral.RefuseStanding(ctx, w.engine, stack.Name, in.flags.Command(stack.Name, "down", "--volumes")); err != nil {
+	if err := ephemeral.RefuseStanding(ctx, w.Engine, stack.Name, in.flags.Command(stack.Name, "down", "--volumes")); err != nil {
 		return exit.OfEngine(err)
 	}
-	own := &workshop{reaper.Own(w.engine, run), w.ledger, w.key}
+	own := &workshop.Tools{Engine: reaper.Own(w.Engine, run), Ledger: w.Ledger, Key: w.Key}
 	err = in.guarded(ctx, guard, stack.Name, func() error { return live(ctx, own, stack, reported{run, base}) })
 	if broken := in.takeDown(ctx, own, stack); broken != nil {
 		over = guard.Abandon
@@ -90,7 +91,7 @@ func (in *invocation) guarded(ctx context.Context, guard *reaper.Guard, stack st
 // loadEphemeral reads the stack under the name that it has in the run only;
 // base is its name otherwise.
 func (in *invocation) loadEphemeral(ctx context.Context, run string) (stack *stages.Stack, base string, err error) {
-	o, err := in.source()
+	o, err := in.Source()
 	if err != nil {
 		return nil, "", err
 	}
@@ -102,14 +103,14 @@ func (in *invocation) loadEphemeral(ctx context.Context, run string) (stack *sta
 			in.flags.Name = o.Name // what is told to be typed is to find it
 		}
 	}
-	stack, err = in.loadFrom(ctx, o)
+	stack, err = in.LoadFrom(ctx, o)
 	return stack, base, err
 }
 
 // stay is the run and, where it came to that, the time of its services.
-func (in *invocation) stay(ctx context.Context, w *workshop, stack *stages.Stack, r reported, o upOptions) error {
+func (in *invocation) stay(ctx context.Context, w *workshop.Tools, stack *stages.Stack, r reported, o upOptions) error {
 	began := time.Now()
-	result, err := in.carryOut(ctx, w, stack, runner.Options{Run: r.run, Ledger: ephemeral.Records{Ledger: w.ledger}})
+	result, err := in.carryOut(ctx, w, stack, runner.Options{Run: r.run, Ledger: ephemeral.Records{Ledger: w.Ledger}})
 	if err := in.report(ctx, w, stack, r, o.reports, ending(result, err)); err != nil {
 		return err
 	}
@@ -119,7 +120,7 @@ func (in *invocation) stay(ctx context.Context, w *workshop, stack *stages.Stack
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	in.signals.On(func(int) { cancel() })
-	list, err := containers.ListStack(ctx, w.engine, stack.Name)
+	list, err := containers.ListStack(ctx, w.Engine, stack.Name)
 	if err != nil && ctx.Err() == nil {
 		return exit.OfEngine(err)
 	}
@@ -128,11 +129,11 @@ func (in *invocation) stay(ctx context.Context, w *workshop, stack *stages.Stack
 		return nil
 	}
 	in.say("%s is up; Ctrl-C removes it, volumes too", stack.Name)
-	return exit.OfEngine(ephemeral.Stay(ctx, w.engine, list, in.say))
+	return exit.OfEngine(ephemeral.Stay(ctx, w.Engine, list, in.say))
 }
 
 // takeDown removes all that the run has made and forgets what it did.
-func (in *invocation) takeDown(ctx context.Context, w *workshop, stack *stages.Stack) error {
+func (in *invocation) takeDown(ctx context.Context, w *workshop.Tools, stack *stages.Stack) error {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	kill := make(chan struct{})
@@ -151,9 +152,9 @@ func (in *invocation) takeDown(ctx context.Context, w *workshop, stack *stages.S
 	}
 	observers, gone := in.observers(ctx)
 	defer gone()
-	fan := &views.Fan{Keep: w.ledger, Show: append(in.folded(view), observers...)}
+	fan := &views.Fan{Keep: w.Ledger, Show: append(in.folded(view), observers...)}
 	err = runner.Down(ctx, runner.DownOptions{
-		Stack: stack.Name, Engine: w.engine, Sink: fan, Ledger: ephemeral.Records{Ledger: w.ledger}, Run: runID(), Volumes: true, Order: stack, Kill: kill,
+		Stack: stack.Name, Engine: w.Engine, Sink: fan, Ledger: ephemeral.Records{Ledger: w.Ledger}, Run: runID(), Volumes: true, Order: stack, Kill: kill,
 	})
 	if errors.Is(context.Cause(ctx), exit.ErrInterrupted) {
 		return exit.ErrInterrupted

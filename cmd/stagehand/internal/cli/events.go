@@ -40,7 +40,7 @@ func (in *invocation) events() *cobra.Command {
 const lookEvery = 100 * time.Millisecond
 
 func (in *invocation) runEvents(ctx context.Context, o eventsOptions) error {
-	l, err := in.ledger(ctx)
+	l, err := in.Ledger(ctx)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (in *invocation) findRun(ctx context.Context, l *ledger.Ledger, o eventsOpt
 		}
 		return run, err
 	}
-	name, _, err := in.target(ctx)
+	name, _, err := in.Target(ctx)
 	if err != nil {
 		return ledger.Run{}, err
 	}

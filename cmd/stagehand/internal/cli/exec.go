@@ -58,11 +58,11 @@ func (in *invocation) runExec(ctx context.Context, service string, o execOptions
 	if in.flags.JSON {
 		return exit.Misuse("exec prints what the command prints: leave --json out")
 	}
-	name, stack, err := in.target(ctx)
+	name, stack, err := in.Target(ctx)
 	if err != nil {
 		return err
 	}
-	engine, err := in.engine(ctx)
+	engine, err := in.Engine(ctx)
 	if err != nil {
 		return err
 	}

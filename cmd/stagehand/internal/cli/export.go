@@ -39,7 +39,7 @@ func (in *invocation) runExport(ctx context.Context, file string) error {
 	if in.flags.JSON {
 		return exit.Misuse("export writes YAML: leave --json out (stagehand config --json prints the model)")
 	}
-	source, err := in.source()
+	source, err := in.Source()
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (in *invocation) runExport(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	in.warn(stack)
+	in.Warn(stack)
 	text, err := model.YAML()
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ shown and spared, since the next up takes it over; --older removes it too.`,
 }
 
 func (in *invocation) runGC(ctx context.Context, s reaper.Search, dry bool) error {
-	engine, err := in.engine(ctx)
+	engine, err := in.Engine(ctx)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func (in *invocation) runInit(ctx context.Context, o initOptions) error {
 	if terminal := terminalOf(in.Stdin); terminal != nil {
 		asker = starter.NewAsker(in.Stdin, in.Stderr)
 	}
-	target := in.within(o.output)
+	target := in.Within(o.output)
 	if _, err := os.Lstat(target); o.output != "-" && !errors.Is(err, fs.ErrNotExist) && !o.force {
 		if err != nil {
 			return exit.Misuse("%v", err)
@@ -85,7 +85,7 @@ func (in *invocation) runInit(ctx context.Context, o initOptions) error {
 	if err != nil {
 		return err
 	}
-	in.warn(stack)
+	in.Warn(stack)
 	if o.output != "stagehand.yaml" {
 		in.flags.Files = []string{o.output}
 	} else {
@@ -123,7 +123,7 @@ func (in *invocation) firstFile(ctx context.Context, o initOptions, asker *start
 	if asker == nil {
 		return "", exit.Misuse("there is no Compose file here and no terminal to ask on: name one with -f, or write an example with --example (%s)", alternatives(starter.Examples()))
 	}
-	content, err := asker.Interview(ctx, cmp.Or(in.flags.Name, filepath.Base(absolute(in.within(".")))))
+	content, err := asker.Interview(ctx, cmp.Or(in.flags.Name, filepath.Base(absolute(in.Within(".")))))
 	if errors.Is(err, starter.ErrNoAnswer) {
 		return "", exit.Misuse("%v", err)
 	}
@@ -136,13 +136,13 @@ func (in *invocation) composeFiles() ([]string, error) {
 		return nil, exit.Misuse("a file that comes on standard input cannot be included: name a file")
 	}
 	if len(in.flags.Files) > 0 {
-		o, err := in.source()
+		o, err := in.Source()
 		return o.Files, err
 	}
 	first := func(names ...string) (files []string) {
 		for _, name := range names {
-			if _, err := os.Stat(in.within(name)); err == nil {
-				return []string{in.within(name)}
+			if _, err := os.Stat(in.Within(name)); err == nil {
+				return []string{in.Within(name)}
 			}
 		}
 		return nil
@@ -155,12 +155,12 @@ func (in *invocation) composeFiles() ([]string, error) {
 }
 
 func (in *invocation) fromCompose(ctx context.Context, files []string, target string) (string, error) {
-	o, err := in.source()
+	o, err := in.Source()
 	if err != nil {
 		return "", err
 	}
 	o.Files = files
-	stack, err := in.loadFrom(ctx, o)
+	stack, err := in.LoadFrom(ctx, o)
 	if err != nil {
 		return "", err
 	}
@@ -174,8 +174,8 @@ func (in *invocation) fromCompose(ctx context.Context, files []string, target st
 		return "", exit.Misuse("%s has no service that could be started", filepath.Base(files[0]))
 	}
 	dir := filepath.Dir(absolute(target))
-	if target == in.within("-") {
-		dir = absolute(in.within("."))
+	if target == in.Within("-") {
+		dir = absolute(in.Within("."))
 	}
 	for _, file := range stack.Files {
 		path, err := filepath.Rel(dir, file)

@@ -37,7 +37,7 @@ type traps struct {
 }
 
 func (in *invocation) runLint(ctx context.Context, strict bool) error {
-	o, err := in.source()
+	o, err := in.Source()
 	if err != nil {
 		return err
 	}

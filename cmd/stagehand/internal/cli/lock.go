@@ -41,7 +41,7 @@ func (in *invocation) lock(l lockTimeout) (runner.Lock, error) {
 
 // holder is who this process is to those who wait for it.
 func (in *invocation) holder() containers.Holder {
-	h := containers.Holder{PID: os.Getpid(), User: in.getenv("USER")}
+	h := containers.Holder{PID: os.Getpid(), User: in.Getenv("USER")}
 	h.Host, _ = os.Hostname() // nobody needs it but to find the process
 	if h.User == "" {
 		if u, err := user.Current(); err == nil {

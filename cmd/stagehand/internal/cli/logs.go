@@ -46,29 +46,29 @@ means --follow; a stack file is named with --file, or before logs.`,
 
 func (in *invocation) runLogs(ctx context.Context, o follow.Options, names []string) error {
 	o.W, o.JSON = in.Stdout, in.flags.JSON
-	stack, file, err := in.target(ctx)
+	stack, file, err := in.Target(ctx)
 	if err != nil {
 		return err
 	}
-	w, err := in.open(ctx)
+	w, err := in.Tools(ctx)
 	if err != nil {
 		return err
 	}
-	list, err := containers.ListStack(ctx, w.engine, stack)
+	list, err := containers.ListStack(ctx, w.Engine, stack)
 	if err != nil {
 		return exit.OfEngine(err)
 	}
 	list = slices.DeleteFunc(list, func(s containers.Status) bool { return s.Labels[containers.LabelRole] == containers.RoleProbe })
-	if err := in.learnOf(ctx, w.ledger, stack, list); err != nil {
+	if err := in.learnOf(ctx, w.Ledger, stack, list); err != nil {
 		return err
 	}
 	if len(names) == 0 {
 		if len(list) == 0 {
 			in.say("%s has no containers; name a step to see what was recorded of it", stack)
 		}
-		return exit.OfEngine(follow.Containers(ctx, in.discreet(w.engine), list, o))
+		return exit.OfEngine(follow.Containers(ctx, in.discreet(w.Engine), list, o))
 	}
-	history, err := past.Ends(ctx, w.ledger, stack)
+	history, err := past.Ends(ctx, w.Ledger, stack)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (in *invocation) runLogs(ctx context.Context, o follow.Options, names []str
 			return err
 		}
 	}
-	return exit.OfEngine(follow.Containers(ctx, in.discreet(w.engine), list, o))
+	return exit.OfEngine(follow.Containers(ctx, in.discreet(w.Engine), list, o))
 }
 
 // runLogsOf prints what the containers of one run have printed: those that stand still,
@@ -91,23 +91,23 @@ func (in *invocation) runLogsOf(ctx context.Context, id string, o follow.Options
 	if o.Follow {
 		return exit.Misuse("--run and --follow exclude each other: stagehand logs --follow follows what runs")
 	}
-	w, err := in.open(ctx)
+	w, err := in.Tools(ctx)
 	if err != nil {
 		return err
 	}
-	run, err := in.findRun(ctx, w.ledger, eventsOptions{run: id})
+	run, err := in.findRun(ctx, w.Ledger, eventsOptions{run: id})
 	if err != nil {
 		return err
 	}
-	all, err := w.ledger.Events(ctx, run.ID, 0)
+	all, err := w.Ledger.Events(ctx, run.ID, 0)
 	if err != nil {
 		return err
 	}
-	list, err := w.engine.List(ctx, map[string]string{containers.LabelStack: run.Stack, containers.LabelRun: run.ID})
+	list, err := w.Engine.List(ctx, map[string]string{containers.LabelStack: run.Stack, containers.LabelRun: run.ID})
 	if err != nil {
 		in.say("only what is recorded, since the engine does not say what stands: %v", err)
 	}
-	in.learn(w.key, all)
+	in.learn(w.Key, all)
 	var ends []events.Event
 	for _, e := range all {
 		ended := e.Kind == events.StepRetrying || e.Kind == events.StepEnded
@@ -137,7 +137,7 @@ func (in *invocation) runLogsOf(ctx context.Context, id string, o follow.Options
 			return err
 		}
 	}
-	return exit.OfEngine(follow.Containers(ctx, in.discreet(w.engine), list, o))
+	return exit.OfEngine(follow.Containers(ctx, in.discreet(w.Engine), list, o))
 }
 
 // printRecord prints what is known of a step that has no container any more.

@@ -32,7 +32,7 @@ its path, such as ~/.local/share/man/man1.`,
 }
 
 func (in *invocation) runMan(root *cobra.Command, dir string) error {
-	if err := os.MkdirAll(in.within(dir), 0o755); err != nil {
+	if err := os.MkdirAll(in.Within(dir), 0o755); err != nil {
 		return exit.Misuse("%v", err)
 	}
 	count := 0
@@ -40,7 +40,7 @@ func (in *invocation) runMan(root *cobra.Command, dir string) error {
 		if c.Hidden {
 			continue
 		}
-		path := filepath.Join(in.within(dir), manual.Name(c)+".1")
+		path := filepath.Join(in.Within(dir), manual.Name(c)+".1")
 		if err := os.WriteFile(path, []byte(manual.Page(c, buildVersion().Version)), 0o644); err != nil {
 			return exit.Misuse("%v", err)
 		}

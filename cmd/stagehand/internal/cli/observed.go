@@ -11,14 +11,14 @@ import (
 // said, and is nobody's failure. Call the function when the run has ended.
 func (in *invocation) observers(ctx context.Context) ([]events.Sink, func()) {
 	none := func() {}
-	wanted, err := traces.Wanted(in.getenv)
+	wanted, err := traces.Wanted(in.Getenv)
 	if err != nil {
 		in.say("no traces: %v", err)
 	}
 	if !wanted {
 		return nil, none
 	}
-	view, err := traces.New(context.WithoutCancel(ctx), buildVersion().Version, in.getenv)
+	view, err := traces.New(context.WithoutCancel(ctx), buildVersion().Version, in.Getenv)
 	if err != nil {
 		in.say("no traces: %v", err)
 		return nil, none

@@ -46,7 +46,7 @@ func (in *invocation) runReportPage(ctx context.Context, o pageOptions) error {
 	if in.flags.JSON {
 		return exit.Misuse("report writes HTML: leave --json out (stagehand diagram --json and events --json have the same as data)")
 	}
-	l, err := in.ledger(ctx)
+	l, err := in.Ledger(ctx)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (in *invocation) reportOf(ctx context.Context, l *ledger.Ledger, run ledger
 		return r, err
 	}
 	r.Run = all
-	in.learn(in.key(l), all)
+	in.learn(in.Key(l), all)
 	if r.Standing, err = in.standing(ctx, run); err != nil {
 		if ctx.Err() != nil {
 			return r, err
@@ -94,7 +94,7 @@ const standingLines = 1000
 // standing is what the containers of a run that still stand have printed last, by
 // their names.
 func (in *invocation) standing(ctx context.Context, run ledger.Run) (_ map[string][]string, err error) {
-	engine, err := in.connect(ctx)
+	engine, err := in.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func (in *invocation) runPlan(ctx context.Context, mermaid bool, again again) er
 	if mermaid && in.flags.JSON {
 		return exit.Misuse("--mermaid and --json exclude each other")
 	}
-	stack, err := in.load(ctx)
+	stack, err := in.Load(ctx)
 	if err != nil {
 		return err
 	}
@@ -42,11 +42,11 @@ func (in *invocation) runPlan(ctx context.Context, mermaid bool, again again) er
 	if err != nil {
 		return err
 	}
-	w, err := in.openFor(ctx, stack)
+	w, err := in.ToolsFor(ctx, stack)
 	if err != nil {
 		return err
 	}
-	p, err := runner.Plan(ctx, stack, w.engine, w.ledger, w.key, asked)
+	p, err := runner.Plan(ctx, stack, w.Engine, w.Ledger, w.Key, asked)
 	if err != nil {
 		return exit.OfEngine(err)
 	}

@@ -35,11 +35,11 @@ func (in *invocation) runPS(ctx context.Context, all, quiet bool) error {
 	if quiet && in.flags.JSON {
 		return exit.Misuse("--quiet and --json exclude each other")
 	}
-	name, _, err := in.target(ctx)
+	name, _, err := in.Target(ctx)
 	if err != nil {
 		return err
 	}
-	engine, err := in.engine(ctx)
+	engine, err := in.Engine(ctx)
 	if err != nil {
 		return err
 	}

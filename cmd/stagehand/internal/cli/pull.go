@@ -37,7 +37,7 @@ const pulling = 4
 type image struct{ ref, platform string }
 
 func (in *invocation) runPull(ctx context.Context, words []string) error {
-	stack, err := in.load(ctx)
+	stack, err := in.Load(ctx)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (in *invocation) runPull(ctx context.Context, words []string) error {
 	if err != nil {
 		return err
 	}
-	engine, err := in.engine(ctx)
+	engine, err := in.Engine(ctx)
 	if err != nil {
 		return err
 	}

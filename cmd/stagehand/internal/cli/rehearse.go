@@ -42,11 +42,11 @@ is 3. Nothing of the copy is left, also after Ctrl-C.`,
 }
 
 func (in *invocation) runRehearse(ctx context.Context, allow bool) (err error) {
-	original, err := in.load(ctx)
+	original, err := in.Load(ctx)
 	if err != nil {
 		return err
 	}
-	o, err := in.source()
+	o, err := in.Source()
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (in *invocation) runRehearse(ctx context.Context, allow bool) (err error) {
 	if shared := rehearse.Isolate(stack, original); len(shared) > 0 && !allow {
 		return exit.Misuse("the copy would share with %s:\n  %s\nrehearse with --allow-external if that does no harm", original.Name, strings.Join(shared, "\n  "))
 	}
-	engine, err := in.engine(ctx)
+	engine, err := in.Engine(ctx)
 	if err != nil {
 		return err
 	}

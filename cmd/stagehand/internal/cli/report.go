@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/workshop"
 	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/views/budget"
 	"github.com/stagehand-dev/stagehand/views/junit"
@@ -39,7 +40,7 @@ type reported struct {
 // run's. One that cannot be written is to be known now. Metrics stay until there are newer ones.
 func (in *invocation) prepare(r *reports) error {
 	if r.metrics != "" {
-		r.metrics = in.within(r.metrics)
+		r.metrics = in.Within(r.metrics)
 		if err := atomically(r.metrics, nil); err != nil {
 			return exit.Misuse("--metrics: %v: nothing was done", err)
 		}
@@ -47,7 +48,7 @@ func (in *invocation) prepare(r *reports) error {
 	if r.junit == "" {
 		return nil
 	}
-	r.junit = in.within(r.junit)
+	r.junit = in.Within(r.junit)
 	if err := os.WriteFile(r.junit, nil, 0o644); err != nil {
 		return exit.Misuse("--junit: %v: nothing was done", err)
 	}
@@ -56,8 +57,8 @@ func (in *invocation) prepare(r *reports) error {
 
 // report writes the reports of a run, and tells where it went over a budget. err is how the
 // run has ended, and is returned unless it is nil and there is something worse to tell.
-func (in *invocation) report(ctx context.Context, w *workshop, stack *stages.Stack, r reported, o reports, err error, more ...junit.Case) error {
-	history, broken := w.ledger.Events(context.WithoutCancel(ctx), r.run, 0)
+func (in *invocation) report(ctx context.Context, w *workshop.Tools, stack *stages.Stack, r reported, o reports, err error, more ...junit.Case) error {
+	history, broken := w.Ledger.Events(context.WithoutCancel(ctx), r.run, 0)
 	if broken != nil {
 		return errors.Join(err, broken)
 	}

@@ -46,11 +46,11 @@ type ranRun struct {
 func (in *invocation) runRuns(ctx context.Context, all bool) (err error) {
 	name := ""
 	if !all {
-		if name, _, err = in.target(ctx); err != nil {
+		if name, _, err = in.Target(ctx); err != nil {
 			return err
 		}
 	}
-	l, err := in.ledger(ctx)
+	l, err := in.Ledger(ctx)
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (in *invocation) prune(ctx context.Context, l *ledger.Ledger, stack string,
 
 // retained is how many runs of a stack the ledger keeps.
 func (in *invocation) retained() (int, error) {
-	value := in.getenv("STAGEHAND_RETAIN")
+	value := in.Getenv("STAGEHAND_RETAIN")
 	if value == "" {
 		return ledger.Retained, nil
 	}

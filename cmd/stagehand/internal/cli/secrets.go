@@ -12,18 +12,6 @@ import (
 	"github.com/stagehand-dev/stagehand/secrets"
 )
 
-// key is what the secrets in the ledger are sealed with.
-func (in *invocation) key(l *ledger.Ledger) *secrets.Key {
-	if path := in.getenv("STAGEHAND_KEY_FILE"); path != "" {
-		return secrets.KeyAt(in.within(path))
-	}
-	path, err := l.KeyFile()
-	if err != nil {
-		return nil // where there is no home, nothing is sealed, and so not kept
-	}
-	return secrets.KeyAt(path)
-}
-
 // discreet is the engine as it may be shown.
 func (in *invocation) discreet(engine containers.Engine) containers.Engine {
 	return discreet.Engine(engine, in.masker)
@@ -56,7 +44,7 @@ func (in *invocation) learnOf(ctx context.Context, l *ledger.Ledger, stack strin
 		runs[last.ID] = true
 	}
 	delete(runs, "")
-	key := in.key(l)
+	key := in.Key(l)
 	for run := range runs {
 		all, err := l.Events(ctx, run, 0)
 		if err != nil {

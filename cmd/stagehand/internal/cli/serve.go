@@ -50,15 +50,15 @@ func (in *invocation) runServe(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	stack, err := in.load(ctx)
+	stack, err := in.Load(ctx)
 	if err != nil {
 		return err
 	}
-	w, err := in.open(ctx)
+	w, err := in.Tools(ctx)
 	if err != nil {
 		return err
 	}
-	info, err := w.engine.Info(ctx)
+	info, err := w.Engine.Info(ctx)
 	if err != nil {
 		return exit.OfEngine(err)
 	}
@@ -71,19 +71,19 @@ func (in *invocation) runServe(ctx context.Context, o serveOptions) error {
 		in.say("the token is %s", token)
 	}
 	return answer(ctx, listener, serve.Handler(serve.Options{
-		Stack: stack, Engine: w.engine, EngineID: info.ID, Ledger: w.ledger, Token: token, Run: runID, Version: buildVersion().Version,
+		Stack: stack, Engine: w.Engine, EngineID: info.ID, Ledger: w.Ledger, Token: token, Run: runID, Version: buildVersion().Version,
 	}))
 }
 
 // token finds the token, or makes one.
 func (in *invocation) token(file string) (token string, made bool, err error) {
 	if file == "" {
-		if token := in.getenv("STAGEHAND_TOKEN"); token != "" {
+		if token := in.Getenv("STAGEHAND_TOKEN"); token != "" {
 			return token, false, nil
 		}
 		return rand.Text(), true, nil
 	}
-	text, err := os.ReadFile(in.within(file))
+	text, err := os.ReadFile(in.Within(file))
 	if err != nil {
 		return "", false, exit.Misuse("--token-file: %v", err)
 	}

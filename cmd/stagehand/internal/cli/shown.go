@@ -36,7 +36,7 @@ func (in *invocation) shown(ctx context.Context, engine containers.Info, lines *
 	lines.Host = engines.Host(engine)
 	fan := &views.Fan{Keep: keep, Show: in.folded(lines)}
 	if terminal := in.terminal(); run != nil && terminal != nil {
-		view := &live.View{Run: run, Terminal: terminal, Input: terminalOf(in.Stdin), Environ: in.environ()}
+		view := &live.View{Run: run, Terminal: terminal, Input: terminalOf(in.Stdin), Environ: in.Environment()}
 		lines.Brief = true
 		fan.Show = []events.Sink{view, lines}
 		if terminalOf(in.Stderr) != nil {
@@ -74,8 +74,8 @@ func (in *invocation) shown(ctx context.Context, engine containers.Info, lines *
 // terminal is where a live view can stand; nil where lines are wanted.
 func (in *invocation) terminal() *os.File {
 	terminal := terminalOf(in.Stdout)
-	name := in.getenv("TERM")
-	if in.flags.JSON || in.plain || in.quiet || in.getenv("CI") != "" || ci.Of(in.getenv) != "" ||
+	name := in.Getenv("TERM")
+	if in.flags.JSON || in.plain || in.quiet || in.Getenv("CI") != "" || ci.Of(in.Getenv) != "" ||
 		name == "dumb" || name == "" && runtime.GOOS != "windows" ||
 		terminal == nil || !live.Foreground(terminal) {
 		return nil

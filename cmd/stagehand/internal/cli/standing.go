@@ -45,7 +45,7 @@ func (s *stacks) standing(ctx context.Context) ([]report.Standing, error) {
 // allStacks are the stacks that stand on the engine, by name; those that only docker compose has made are not
 // among them.
 func (in *invocation) allStacks(ctx context.Context) (_ []report.Standing, err error) {
-	engine, err := in.connect(ctx)
+	engine, err := in.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

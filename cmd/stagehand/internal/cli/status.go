@@ -28,11 +28,11 @@ ended, the container's state now, and who is at work on the stack. It can be ask
 }
 
 func (in *invocation) runStatus(ctx context.Context) error {
-	name, stack, err := in.target(ctx)
+	name, stack, err := in.Target(ctx)
 	if err != nil {
 		return err
 	}
-	l, err := in.ledger(ctx)
+	l, err := in.Ledger(ctx)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (in *invocation) runStatus(ctx context.Context) error {
 // observe lists the stack's containers and looks who is at work on it. Status
 // has something to say without them, too.
 func (in *invocation) observe(ctx context.Context, name string) ([]containers.Status, *containers.Holder, error) {
-	engine, err := in.connect(ctx)
+	engine, err := in.Connect(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/evidence"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/reach"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/workshop"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/runner"
 	"github.com/stagehand-dev/stagehand/secrets"
@@ -88,7 +89,7 @@ func (in *invocation) runTest(ctx context.Context, o testOptions, command []stri
 	}
 	o.args = command[1:]
 	o.stdout, in.Stdout = in.Stdout, in.Stderr // what we say is not to stand between what COMMAND says
-	return in.runEphemeral(ctx, func(ctx context.Context, w *workshop, stack *stages.Stack, r reported) error {
+	return in.runEphemeral(ctx, func(ctx context.Context, w *workshop.Tools, stack *stages.Stack, r reported) error {
 		stack.KeepHelpers() // they go with the run, and until then their logs can be read
 		err := in.upAndTest(ctx, w, stack, r, o)
 		if err != nil && exit.CodeOf(err) != exit.Interrupted {
@@ -99,8 +100,8 @@ func (in *invocation) runTest(ctx context.Context, o testOptions, command []stri
 }
 
 // upAndTest takes the stack up and runs the command, and reports both.
-func (in *invocation) upAndTest(ctx context.Context, w *workshop, stack *stages.Stack, r reported, o testOptions) error {
-	result, err := in.carryOut(ctx, w, stack, runner.Options{Run: r.run, Ledger: ephemeral.Records{Ledger: w.ledger}})
+func (in *invocation) upAndTest(ctx context.Context, w *workshop.Tools, stack *stages.Stack, r reported, o testOptions) error {
+	result, err := in.carryOut(ctx, w, stack, runner.Options{Run: r.run, Ledger: ephemeral.Records{Ledger: w.Ledger}})
 	command := junit.Case{Class: "test", Name: in.commandLine(o)}
 	if err := ending(result, err); err != nil {
 		command.Skipped = "the stack did not come up"
@@ -122,7 +123,7 @@ func (in *invocation) commandLine(o testOptions) string {
 }
 
 // runCommand runs the command while the stack is up.
-func (in *invocation) runCommand(ctx context.Context, w *workshop, stack, run string, o testOptions) error {
+func (in *invocation) runCommand(ctx context.Context, w *workshop.Tools, stack, run string, o testOptions) error {
 	ways, err := in.ways(ctx, w, stack)
 	if err != nil {
 		return exit.OfEngine(err)
@@ -135,7 +136,7 @@ func (in *invocation) runCommand(ctx context.Context, w *workshop, stack, run st
 	in.say("%s is up; runs %s", stack, in.commandLine(o))
 	began := time.Now()
 	code, err := child.Run(context.WithoutCancel(ctx), o.path, o.args, child.Options{
-		Dir: in.Dir, Environ: slices.Concat(in.environ(), ways.Environ, []string{"STAGEHAND_STACK=" + stack, "STAGEHAND_RUN=" + run}),
+		Dir: in.Dir, Environ: slices.Concat(in.Environment(), ways.Environ, []string{"STAGEHAND_STACK=" + stack, "STAGEHAND_RUN=" + run}),
 		Stdin: in.Stdin, Stdout: o.stdout, Stderr: in.Stderr,
 		Pass: func(signal func(os.Signal), kill func()) {
 			in.signals.Forward(func(s os.Signal, count int) {
@@ -163,16 +164,16 @@ func (in *invocation) runCommand(ctx context.Context, w *workshop, stack, run st
 }
 
 // ways opens the ways to the stack's services and says what there is.
-func (in *invocation) ways(ctx context.Context, w *workshop, stack string) (*reach.Ways, error) {
-	info, err := w.engine.Info(ctx)
+func (in *invocation) ways(ctx context.Context, w *workshop.Tools, stack string) (*reach.Ways, error) {
+	info, err := w.Engine.Info(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list, err := containers.ListStack(ctx, w.engine, stack)
+	list, err := containers.ListStack(ctx, w.Engine, stack)
 	if err != nil {
 		return nil, err
 	}
-	ways, err := reach.Open(ctx, w.engine, onlyServices(list), engines.Host(info))
+	ways, err := reach.Open(ctx, w.Engine, onlyServices(list), engines.Host(info))
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +191,7 @@ const collectLimit = 2 * time.Minute
 
 // collect collects logs into dir and says where they are. A run has failed
 // already when it is called: what it cannot do is said and changes nothing.
-func (in *invocation) collect(ctx context.Context, w *workshop, stack, run, dir string) {
+func (in *invocation) collect(ctx context.Context, w *workshop.Tools, stack, run, dir string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), collectLimit)
 	defer cancel()
 	in.signals.On(func(int) { cancel() })
@@ -198,23 +199,15 @@ func (in *invocation) collect(ctx context.Context, w *workshop, stack, run, dir 
 		dir = filepath.Join(logsFolder, run)
 	}
 	told := dir
-	dir = in.within(dir)
-	list, missing := containers.ListStack(ctx, in.discreet(w.engine), stack)
+	dir = in.Within(dir)
+	list, missing := containers.ListStack(ctx, in.discreet(w.Engine), stack)
 	list = slices.DeleteFunc(list, func(s containers.Status) bool { return s.Labels[containers.LabelRole] == containers.RoleProbe })
-	history, broken := w.ledger.Events(ctx, run, 0)
-	count, err := evidence.Collect(ctx, in.discreet(w.engine), list, history, dir)
+	history, broken := w.Ledger.Events(ctx, run, 0)
+	count, err := evidence.Collect(ctx, in.discreet(w.Engine), list, history, dir)
 	if count > 0 {
 		in.say("%s in %s", text.Plural(count, "log"), told)
 	}
 	if err := errors.Join(missing, broken, err); err != nil {
 		in.say("not all logs could be collected: %v", err)
 	}
-}
-
-// environ is the environment of the command line.
-func (in *invocation) environ() []string {
-	if in.Environ == nil {
-		return os.Environ()
-	}
-	return in.Environ
 }

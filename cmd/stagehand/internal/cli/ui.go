@@ -39,7 +39,7 @@ func (in *invocation) runUI(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	l, err := in.ledger(ctx)
+	l, err := in.Ledger(ctx)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/follow"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/workshop"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/ledger"
@@ -100,11 +101,11 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 		if o.build {
 			return exit.Misuse("--ephemeral and --build exclude each other, as the images would stay: stagehand build comes first")
 		}
-		return in.runEphemeral(ctx, func(ctx context.Context, w *workshop, stack *stages.Stack, r reported) error {
+		return in.runEphemeral(ctx, func(ctx context.Context, w *workshop.Tools, stack *stages.Stack, r reported) error {
 			return in.stay(ctx, w, stack, r, o)
 		})
 	}
-	stack, err := in.load(ctx)
+	stack, err := in.Load(ctx)
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	w, err := in.openFor(ctx, stack)
+	w, err := in.ToolsFor(ctx, stack)
 	if err != nil {
 		return err
 	}
@@ -123,18 +124,18 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { in.prune(ctx, w.ledger, stack.Name, keep, err) }()
+	defer func() { in.prune(ctx, w.Ledger, stack.Name, keep, err) }()
 	if o.build {
-		if err := runner.CheckApps(ctx, stack, w.engine, w.ledger); err != nil {
+		if err := runner.CheckApps(ctx, stack, w.Engine, w.Ledger); err != nil {
 			return exit.OfEngine(err)
 		}
-		if err := in.buildFirst(ctx, w.engine, stack); err != nil {
+		if err := in.buildFirst(ctx, w.Engine, stack); err != nil {
 			return err
 		}
 	}
 	began := time.Now()
 	run := runID()
-	result, err := in.carryOut(ctx, w, stack, runner.Options{Run: run, Ledger: w.ledger, OnFailure: policy, Asked: asked, Lock: lock})
+	result, err := in.carryOut(ctx, w, stack, runner.Options{Run: run, Ledger: w.Ledger, OnFailure: policy, Asked: asked, Lock: lock})
 	if err := in.report(ctx, w, stack, reported{run, stack.Name}, o.reports, ending(result, err)); err != nil || !o.attach {
 		return err
 	}
@@ -165,8 +166,8 @@ func upshot(result runner.Result) error {
 }
 
 // carryOut runs the stack with a view beside it.
-func (in *invocation) carryOut(ctx context.Context, w *workshop, stack *stages.Stack, o runner.Options) (runner.Result, error) {
-	info, err := w.engine.Info(ctx)
+func (in *invocation) carryOut(ctx context.Context, w *workshop.Tools, stack *stages.Stack, o runner.Options) (runner.Result, error) {
+	info, err := w.Engine.Info(ctx)
 	if err != nil {
 		return runner.Result{}, err
 	}
@@ -179,9 +180,9 @@ func (in *invocation) carryOut(ctx context.Context, w *workshop, stack *stages.S
 	case cmp.Or(o.OnFailure, stack.OnFailure) == stages.TakeDown:
 		run.Hint = "Ctrl-C stops the helpers in order, and takes down what this run has made"
 	}
-	return in.shown(ctx, info, in.lines(stack.Name, stack), run, &ledger.News{To: w.ledger}, func(sink events.Sink) (runner.Result, error) {
+	return in.shown(ctx, info, in.lines(stack.Name, stack), run, &ledger.News{To: w.Ledger}, func(sink events.Sink) (runner.Result, error) {
 		// The run ends by interrupt, not with ctx: what it stops it also records.
-		o.Engine, o.Sink, o.Interrupt, o.Kill, o.Key = w.engine, sink, interrupt, kill, w.key
+		o.Engine, o.Sink, o.Interrupt, o.Kill, o.Key = w.Engine, sink, interrupt, kill, w.Key
 		return runner.Up(context.WithoutCancel(ctx), stack, o)
 	})
 }
@@ -206,19 +207,19 @@ func (in *invocation) stopping() (interrupt, kill <-chan struct{}) {
 
 // attach follows the services' logs until the user has seen enough; leaving
 // says what that does to them.
-func (in *invocation) attach(ctx context.Context, w *workshop, stack string, since time.Time, leaving string) error {
+func (in *invocation) attach(ctx context.Context, w *workshop.Tools, stack string, since time.Time, leaving string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	in.signals.On(func(int) { cancel() })
 	if in.asked.Load() { // while the run was ending
 		return nil
 	}
-	list, err := containers.ListStack(ctx, w.engine, stack)
+	list, err := containers.ListStack(ctx, w.Engine, stack)
 	if err != nil {
 		return exit.OfEngine(err)
 	}
 	in.say("following the services' logs; Ctrl-C %s", leaving)
-	err = follow.Containers(ctx, in.discreet(w.engine), onlyServices(list), follow.Options{W: in.Stdout, Follow: true, Since: since})
+	err = follow.Containers(ctx, in.discreet(w.Engine), onlyServices(list), follow.Options{W: in.Stdout, Follow: true, Since: since})
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/workshop"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/ledger"
 	"github.com/stagehand-dev/stagehand/problems"
@@ -79,14 +80,14 @@ func (in *invocation) runUpgrade(ctx context.Context, o upgradeOptions) (err err
 	case in.quiet && in.flags.JSON:
 		return exit.Misuse("--quiet and --json exclude each other")
 	}
-	stack, err := in.load(ctx)
+	stack, err := in.Load(ctx)
 	if err != nil {
 		return err
 	}
 	if stack.Upgrades == nil {
 		return exit.Misuse("the file has no version, so that there is nothing to upgrade to")
 	}
-	w, err := in.openFor(ctx, stack)
+	w, err := in.ToolsFor(ctx, stack)
 	if err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func (in *invocation) runUpgrade(ctx context.Context, o upgradeOptions) (err err
 	if err != nil {
 		return err
 	}
-	defer func() { in.prune(ctx, w.ledger, stack.Name, keep, err) }()
+	defer func() { in.prune(ctx, w.Ledger, stack.Name, keep, err) }()
 	upgraded, err := in.carryOutUpgrade(ctx, w, stack, o)
 	if errors.Is(err, runner.ErrNoVersion) {
 		return exit.Misuse("%v of %s on this engine: %s records it", err, stack.Name, in.flags.Command(stack.Name, "up"))
@@ -119,8 +120,8 @@ func (in *invocation) runUpgrade(ctx context.Context, o upgradeOptions) (err err
 	return err
 }
 
-func (in *invocation) upgradePlan(ctx context.Context, w *workshop, stack *stages.Stack) error {
-	p, err := runner.Plan(ctx, stack, w.engine, w.ledger, w.key, nil)
+func (in *invocation) upgradePlan(ctx context.Context, w *workshop.Tools, stack *stages.Stack) error {
+	p, err := runner.Plan(ctx, stack, w.Engine, w.Ledger, w.Key, nil)
 	if err != nil {
 		return exit.OfEngine(err)
 	}
@@ -133,19 +134,19 @@ func (in *invocation) upgradePlan(ctx context.Context, w *workshop, stack *stage
 }
 
 // carryOutUpgrade upgrades with a view beside it.
-func (in *invocation) carryOutUpgrade(ctx context.Context, w *workshop, stack *stages.Stack, o upgradeOptions) (upgraded runner.Upgraded, err error) {
-	info, err := w.engine.Info(ctx)
+func (in *invocation) carryOutUpgrade(ctx context.Context, w *workshop.Tools, stack *stages.Stack, o upgradeOptions) (upgraded runner.Upgraded, err error) {
+	info, err := w.Engine.Info(ctx)
 	if err != nil {
 		return upgraded, err
 	}
 	interrupt, kill := in.stopping()
 	run := live.NewRun(nil)
 	run.Hint = "Ctrl-C stops the helpers in order"
-	_, err = in.shown(ctx, info, in.lines(stack.Name, stack), run, &ledger.News{To: w.ledger}, func(sink events.Sink) (runner.Result, error) {
+	_, err = in.shown(ctx, info, in.lines(stack.Name, stack), run, &ledger.News{To: w.Ledger}, func(sink events.Sink) (runner.Result, error) {
 		var err error
 		upgraded, err = runner.UpgradeStack(context.WithoutCancel(ctx), stack, runner.UpgradeOptions{
-			Engine: w.engine, Sink: sink, Ledger: w.ledger, Run: runID(), Tenant: o.app, All: o.all, Retries: o.retries,
-			Interrupt: interrupt, Kill: kill, Holder: in.holder(), Key: w.key,
+			Engine: w.Engine, Sink: sink, Ledger: w.Ledger, Run: runID(), Tenant: o.app, All: o.all, Retries: o.retries,
+			Interrupt: interrupt, Kill: kill, Holder: in.holder(), Key: w.Key,
 		})
 		return upgraded.Result, err
 	})
@@ -161,20 +162,20 @@ type versionStatus struct {
 }
 
 func (in *invocation) runUpgradeStatus(ctx context.Context) error {
-	stack, _, err := in.target(ctx)
+	stack, _, err := in.Target(ctx)
 	if err != nil {
 		return err
 	}
-	w, err := in.open(ctx)
+	w, err := in.Tools(ctx)
 	if err != nil {
 		return err
 	}
-	info, err := w.engine.Info(ctx)
+	info, err := w.Engine.Info(ctx)
 	if err != nil {
 		return exit.OfEngine(err)
 	}
 	s := versionStatus{Stack: stack, Engine: info.ID, Tenants: []upgrades.TenantStatus{}}
-	store, deployment := w.ledger.Upgrades(), upgrades.Deployment{Name: stack, Engine: info.ID}
+	store, deployment := w.Ledger.Upgrades(), upgrades.Deployment{Name: stack, Engine: info.ID}
 	if s.Status, err = store.Status(ctx, deployment); err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ type verdict struct {
 
 func (in *invocation) runValidate(ctx context.Context) error {
 	if !in.flags.JSON {
-		stack, err := in.load(ctx)
+		stack, err := in.Load(ctx)
 		if err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func (in *invocation) runValidate(ctx context.Context) error {
 			text.Plural(len(steps(stack)), "step"), text.Plural(len(stack.Services), "service"), text.Plural(len(stack.Apps), "app"))
 		return err
 	}
-	o, err := in.source()
+	o, err := in.Source()
 	if err != nil {
 		return err
 	}

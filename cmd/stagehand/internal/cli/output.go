@@ -3,16 +3,7 @@ package cli
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 )
-
-// within is a path as the user means it: from the current folder.
-func (in *invocation) within(path string) string {
-	if in.Dir == "" || filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(in.Dir, path)
-}
 
 // write writes what a command makes to the file that was asked for, or to
 // standard output where none was. It may hold secrets: the user alone can read the file.
@@ -21,7 +12,7 @@ func (in *invocation) write(file, what string, content []byte) error {
 		_, err := in.Stdout.Write(content)
 		return err
 	}
-	if err := os.WriteFile(in.within(file), content, 0o600); err != nil {
+	if err := os.WriteFile(in.Within(file), content, 0o600); err != nil {
 		return fmt.Errorf("writing the %s: %w", what, err)
 	}
 	return nil
