@@ -10,11 +10,9 @@ import (
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/loopback"
 	"github.com/stagehand-dev/stagehand/serve"
 )
-
-// defaultListen is the port that admin endpoints of this kind are known by.
-const defaultListen = "127.0.0.1:55555"
 
 type serveOptions struct{ listen, token string }
 
@@ -36,13 +34,13 @@ Each request must carry Authorization: Bearer TOKEN. The token is that of
 		Args: flags.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runServe(cmd.Context(), o) },
 	}
-	cmd.Flags().StringVar(&o.listen, "listen", defaultListen, "loopback `ADDRESS` to listen on; port 0 is any that is free")
+	cmd.Flags().StringVar(&o.listen, "listen", loopback.Usual, "loopback `ADDRESS` to listen on; port 0 is any that is free")
 	cmd.Flags().StringVar(&o.token, "token-file", "", "`FILE` with the token in it")
 	return cmd
 }
 
 func (in *invocation) runServe(ctx context.Context, o serveOptions) error {
-	address, err := loopback(o.listen)
+	address, err := loopback.Address(o.listen)
 	if err != nil {
 		return err
 	}
@@ -62,7 +60,7 @@ func (in *invocation) runServe(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return exit.OfEngine(err)
 	}
-	listener, err := listen(ctx, address)
+	listener, err := loopback.Listen(ctx, address)
 	if err != nil {
 		return err
 	}
@@ -70,7 +68,7 @@ func (in *invocation) runServe(ctx context.Context, o serveOptions) error {
 	if made {
 		in.say("the token is %s", token)
 	}
-	return answer(ctx, listener, serve.Handler(serve.Options{
+	return loopback.Serve(ctx, listener, serve.Handler(serve.Options{
 		Stack: stack, Engine: w.Engine, EngineID: info.ID, Ledger: w.Ledger, Token: token, Run: runID, Version: buildVersion().Version,
 	}))
 }

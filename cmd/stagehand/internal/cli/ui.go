@@ -9,6 +9,7 @@ import (
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/dashboard"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/loopback"
 	"github.com/stagehand-dev/stagehand/ledger"
 	"github.com/stagehand-dev/stagehand/views/report"
 )
@@ -35,7 +36,7 @@ nothing is answered.`,
 }
 
 func (in *invocation) runUI(ctx context.Context, address string) error {
-	address, err := loopback(address)
+	address, err := loopback.Address(address)
 	if err != nil {
 		return err
 	}
@@ -43,7 +44,7 @@ func (in *invocation) runUI(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	listener, err := listen(ctx, address)
+	listener, err := loopback.Listen(ctx, address)
 	if err != nil {
 		return err
 	}
@@ -52,7 +53,7 @@ func (in *invocation) runUI(ctx context.Context, address string) error {
 	var once sync.Once // a page that is looked at is made each second
 	unseen := func(err error) { once.Do(func() { in.unseen(err) }) }
 	seen := &stacks{look: in.allStacks}
-	return answer(ctx, listener, dashboard.Handler(dashboard.Options{
+	return loopback.Serve(ctx, listener, dashboard.Handler(dashboard.Options{
 		Ledger: l, Host: host, Token: token, Standing: seen.standing,
 		Report: func(ctx context.Context, run ledger.Run) (report.Report, error) {
 			return in.reportOf(ctx, l, run, unseen)

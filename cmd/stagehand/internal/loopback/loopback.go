@@ -1,4 +1,5 @@
-package cli
+// Package loopback serves HTTP to this machine only.
+package loopback
 
 import (
 	"context"
@@ -14,23 +15,27 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 )
 
-// loopback refuses an address that others than this machine can reach.
-func loopback(address string) (string, error) {
+// Usual is an address to listen on: the port that admin endpoints are known by.
+const Usual = "127.0.0.1:55555"
+
+// Address is the address HOST:PORT of --listen; one that others than this machine can reach is a misuse.
+func Address(address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return "", exit.Misuse("--listen %s: expected HOST:PORT, such as %s", address, defaultListen)
+		return "", exit.Misuse("--listen %s: expected HOST:PORT, such as %s", address, Usual)
 	}
 	if host == "localhost" {
 		host = "127.0.0.1" // what the name stands for, somebody else may have decided
 	}
 	ip, err := netip.ParseAddr(host)
 	if err != nil || !ip.IsLoopback() {
-		return "", exit.Misuse("--listen %s: only the loopback interface is served, such as %s", address, defaultListen)
+		return "", exit.Misuse("--listen %s: only the loopback interface is served, such as %s", address, Usual)
 	}
 	return net.JoinHostPort(host, port), nil
 }
 
-func listen(ctx context.Context, address string) (net.Listener, error) {
+// Listen listens on the address; that it cannot is a misuse.
+func Listen(ctx context.Context, address string) (net.Listener, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, exit.Misuse("%v: name another address with --listen", err)
@@ -45,8 +50,8 @@ const (
 	closeLimit = 5 * time.Second
 )
 
-// answer serves until ctx ends. Streams end with it.
-func answer(ctx context.Context, listener net.Listener, handler http.Handler) error {
+// Serve answers until ctx ends. Streams end with it.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: requestLimit, ReadTimeout: requestLimit, MaxHeaderBytes: 16 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx },
