@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/completion"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/engines"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
@@ -143,11 +144,11 @@ where it ended.
 	})
 	root.AddCommand(in.init(), in.up(), in.test(), in.down(), in.stop(), in.start(), in.restart(), in.exec(), in.debug(), in.pull(), in.build(), in.config(), in.export(), in.plan(), in.rehearse(), in.validate(), in.lint(), in.ps(), in.logs(), in.status(), in.events(), in.runs(), in.apps(), in.upgrade(), in.serve(), in.diagram(), in.diff(), in.reportPage(), in.ui(), in.gc(), in.doctor(), in.schema(), in.completion(), in.man(), in.version(), in.probe(), in.leaseHold(), in.reap())
 	root.InitDefaultHelpCmd()
-	for _, c := range all(root) {
+	for _, c := range flags.Commands(root) {
 		c.InitDefaultHelpFlag() // also where help is asked for by another command
 		c.DisableFlagsInUseLine = c != root
 	}
-	in.completes(root)
+	completion.Complete(root, in.Workshop, &in.flags)
 	return root
 }
 

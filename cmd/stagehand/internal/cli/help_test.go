@@ -13,7 +13,7 @@ import (
 // TestHelpHasExamples: the help of every command shows it at work, by command lines that
 // this program understands.
 func TestHelpHasExamples(t *testing.T) {
-	commands := all((&invocation{}).root())
+	commands := flags.Commands((&invocation{}).root())
 	if len(commands) < 30 {
 		t.Fatalf("only %d commands", len(commands))
 	}
@@ -82,7 +82,7 @@ func TestUnderstandRefuses(t *testing.T) {
 
 // TestEveryWordCanBeCompleted: no command leaves it to the shell to offer files where it takes none.
 func TestEveryWordCanBeCompleted(t *testing.T) {
-	for _, c := range all((&invocation{}).root()) {
+	for _, c := range flags.Commands((&invocation{}).root()) {
 		if !c.Hidden && c.HasParent() && c.ValidArgsFunction == nil && len(c.ValidArgs) == 0 && c.Name() != "test" {
 			t.Errorf("%s: nothing completes its arguments", c.CommandPath())
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/manual"
 	"github.com/stagehand-dev/stagehand/views/text"
 )
@@ -36,7 +37,7 @@ func (in *invocation) runMan(root *cobra.Command, dir string) error {
 		return exit.Misuse("%v", err)
 	}
 	count := 0
-	for _, c := range all(root) {
+	for _, c := range flags.Commands(root) {
 		if c.Hidden {
 			continue
 		}

@@ -85,17 +85,30 @@ func NoArguments(cmd *cobra.Command, args []string) error {
 
 // UnknownCommand says what was meant.
 func UnknownCommand(parent *cobra.Command, word string) error {
-	var names []string
+	of := ""
+	if parent.HasParent() {
+		of = " of " + parent.CommandPath()
+	}
+	return exit.Misuse("unknown command %q%s: %s", word, of, problems.OneOf(word, Names(parent)))
+}
+
+// Names are the names of the commands under parent that people type.
+func Names(parent *cobra.Command) (names []string) {
 	for _, c := range parent.Commands() {
 		if !c.Hidden {
 			names = append(names, c.Name())
 		}
 	}
-	of := ""
-	if parent.HasParent() {
-		of = " of " + parent.CommandPath()
+	return names
+}
+
+// Commands are root's commands and theirs, root among them.
+func Commands(root *cobra.Command) []*cobra.Command {
+	out := []*cobra.Command{root}
+	for _, c := range root.Commands() {
+		out = append(out, Commands(c)...)
 	}
-	return exit.Misuse("unknown command %q%s: %s", word, of, problems.OneOf(word, names))
+	return out
 }
 
 // Unknown puts a suggestion to an unknown flag.
