@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/terminal"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/workshop"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/plan"
@@ -68,8 +69,8 @@ func (in *invocation) runDebug(ctx context.Context, o debugOptions, id string, c
 	if err != nil {
 		return err
 	}
-	terminal := terminalOf(in.Stdin)
-	if len(command) == 0 && terminal == nil {
+	tty := terminal.Of(in.Stdin)
+	if len(command) == 0 && tty == nil {
 		return exit.Misuse("there is no terminal for a shell: name a command, as in %s", in.flags.Command(stack.Name, "debug", id, "--", "env"))
 	}
 	w, err := in.Tools(ctx)
@@ -99,7 +100,7 @@ func (in *invocation) runDebug(ctx context.Context, o debugOptions, id string, c
 		return exit.OfEngine(err)
 	}
 	if spec.TTY {
-		err = in.attached(ctx, w.Engine, spec.Name, terminal)
+		err = in.attached(ctx, w.Engine, spec.Name, tty)
 	} else {
 		err = in.printed(ctx, w.Engine, spec.Name)
 	}
@@ -243,10 +244,10 @@ func (in *invocation) printed(ctx context.Context, engine containers.Engine, nam
 }
 
 // attached starts the container and gives the terminal to it until it ends.
-func (in *invocation) attached(ctx context.Context, engine containers.Engine, name string, terminal *os.File) error {
+func (in *invocation) attached(ctx context.Context, engine containers.Engine, name string, tty *os.File) error {
 	attacher, ok := engine.(containers.Attacher)
 	if !ok {
 		return exit.Misuse("this engine cannot give a terminal to a container: name a command")
 	}
-	return in.withTerminal(ctx, terminal, func(ctx context.Context, t containers.Terminal) error { return attacher.Attach(ctx, name, t) })
+	return terminal.Give(ctx, tty, in.Stdout, func(ctx context.Context, t containers.Terminal) error { return attacher.Attach(ctx, name, t) })
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/terminal"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/problems"
 	"github.com/stagehand-dev/stagehand/stages"
@@ -121,11 +122,11 @@ func (in *invocation) execIn(ctx context.Context, engine containers.Engine, exec
 	if !ok || in.Stdin == nil {
 		return execer.Hook(ctx, container, o.hook, in.Stdout)
 	}
-	terminal := terminalOf(in.Stdin)
-	if terminal == nil || terminalOf(in.Stdout) == nil || o.noTTY {
+	tty := terminal.Of(in.Stdin)
+	if tty == nil || terminal.Of(in.Stdout) == nil || o.noTTY {
 		return attacher.AttachExec(ctx, container, o.hook, containers.Terminal{Stdin: in.Stdin, Stdout: in.Stdout, Stderr: in.Stderr})
 	}
-	err = in.withTerminal(ctx, terminal, func(ctx context.Context, t containers.Terminal) (err error) {
+	err = terminal.Give(ctx, tty, in.Stdout, func(ctx context.Context, t containers.Terminal) (err error) {
 		code, err = attacher.AttachExec(ctx, container, o.hook, t)
 		return err
 	})

@@ -15,6 +15,7 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/starter"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/terminal"
 	"github.com/stagehand-dev/stagehand/compose"
 	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/views/text"
@@ -58,7 +59,7 @@ func (in *invocation) runInit(ctx context.Context, o initOptions) error {
 		return exit.Misuse("--example and --file exclude each other")
 	}
 	var asker *starter.Asker
-	if terminal := terminalOf(in.Stdin); terminal != nil {
+	if tty := terminal.Of(in.Stdin); tty != nil {
 		asker = starter.NewAsker(in.Stdin, in.Stderr)
 	}
 	target := in.Within(o.output)

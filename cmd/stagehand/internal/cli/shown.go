@@ -7,10 +7,10 @@ import (
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/term"
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/engines"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/terminal"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/runner"
@@ -35,11 +35,11 @@ func (in *invocation) bindLook(f *pflag.FlagSet) {
 func (in *invocation) shown(ctx context.Context, engine containers.Info, lines *views.Lines, run *live.Run, keep events.Sink, do func(events.Sink) (runner.Result, error)) (runner.Result, error) {
 	lines.Host = engines.Host(engine)
 	fan := &views.Fan{Keep: keep, Show: in.folded(lines)}
-	if terminal := in.terminal(); run != nil && terminal != nil {
-		view := &live.View{Run: run, Terminal: terminal, Input: terminalOf(in.Stdin), Environ: in.Environment()}
+	if screen := in.screen(); run != nil && screen != nil {
+		view := &live.View{Run: run, Terminal: screen, Input: terminal.Of(in.Stdin), Environ: in.Environment()}
 		lines.Brief = true
 		fan.Show = []events.Sink{view, lines}
-		if terminalOf(in.Stderr) != nil {
+		if terminal.Of(in.Stderr) != nil {
 			in.live.Store(view)
 		}
 		defer func() {
@@ -71,25 +71,16 @@ func (in *invocation) shown(ctx context.Context, engine containers.Info, lines *
 	return result, err
 }
 
-// terminal is where a live view can stand; nil where lines are wanted.
-func (in *invocation) terminal() *os.File {
-	terminal := terminalOf(in.Stdout)
+// screen is the terminal where a live view can stand; nil where lines are wanted.
+func (in *invocation) screen() *os.File {
+	screen := terminal.Of(in.Stdout)
 	name := in.Getenv("TERM")
 	if in.flags.JSON || in.plain || in.quiet || in.Getenv("CI") != "" || ci.Of(in.Getenv) != "" ||
 		name == "dumb" || name == "" && runtime.GOOS != "windows" ||
-		terminal == nil || !live.Foreground(terminal) {
+		screen == nil || !live.Foreground(screen) {
 		return nil
 	}
-	return terminal
-}
-
-// terminalOf is the stream's terminal; nil where it is none. The stream is a reader or a writer.
-func terminalOf(stream any) *os.File {
-	file, ok := stream.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return nil
-	}
-	return file
+	return screen
 }
 
 // onInterrupt answers the user's wish to stop what stops containers: the first

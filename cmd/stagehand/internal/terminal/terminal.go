@@ -1,8 +1,10 @@
-package cli
+// Package terminal is the user's terminal: whether there is one, and giving it to a container.
+package terminal
 
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"time"
 
@@ -12,8 +14,18 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 )
 
-// withTerminal gives the user's terminal, every key of it, to what a container runs until do is over.
-func (in *invocation) withTerminal(ctx context.Context, terminal *os.File, do func(context.Context, containers.Terminal) error) error {
+// Of is the stream's terminal; nil where it is none. The stream is a reader or a writer.
+func Of(stream any) *os.File {
+	file, ok := stream.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return nil
+	}
+	return file
+}
+
+// Give gives the terminal, every key of it, to what a container runs until do is over; what that
+// prints goes to stdout.
+func Give(ctx context.Context, terminal *os.File, stdout io.Writer, do func(context.Context, containers.Terminal) error) error {
 	before, err := term.MakeRaw(int(terminal.Fd()))
 	if err != nil {
 		return err
@@ -26,7 +38,7 @@ func (in *invocation) withTerminal(ctx context.Context, terminal *os.File, do fu
 		defer close(watching)
 		watchSize(ctx, terminal, sizes)
 	}()
-	err = do(ctx, containers.Terminal{Stdin: terminal, Stdout: in.Stdout, Sizes: sizes})
+	err = do(ctx, containers.Terminal{Stdin: terminal, Stdout: stdout, Sizes: sizes})
 	cancel()
 	<-watching
 	return errors.Join(err, term.Restore(int(terminal.Fd()), before))
