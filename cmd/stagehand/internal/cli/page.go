@@ -1,18 +1,15 @@
 package cli
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
-	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
-	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/standing"
 	"github.com/stagehand-dev/stagehand/ledger"
 	"github.com/stagehand-dev/stagehand/views/report"
 )
@@ -88,9 +85,6 @@ func (in *invocation) reportOf(ctx context.Context, l *ledger.Ledger, run ledger
 	return r, nil
 }
 
-// standingLines of a container that still stands are shown.
-const standingLines = 1000
-
 // standing is what the containers of a run that still stand have printed last, by
 // their names.
 func (in *invocation) standing(ctx context.Context, run ledger.Run) (_ map[string][]string, err error) {
@@ -99,42 +93,5 @@ func (in *invocation) standing(ctx context.Context, run ledger.Run) (_ map[strin
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	shown := in.discreet(engine)
-	list, err := shown.List(ctx, map[string]string{containers.LabelStack: run.Stack, containers.LabelRun: run.ID})
-	if err != nil {
-		return nil, err
-	}
-	standing := map[string][]string{}
-	for _, s := range list {
-		lines, err := printed(ctx, shown, s.Name)
-		switch {
-		case errors.Is(err, containers.ErrNotFound): // it went meanwhile
-		case err != nil:
-			return standing, err
-		default:
-			standing[s.Name] = lines
-		}
-	}
-	return standing, nil
-}
-
-// printed are the last lines that a container has printed.
-func printed(ctx context.Context, engine containers.Engine, name string) (lines []string, err error) {
-	reader, err := engine.Logs(ctx, name, containers.LogOptions{Tail: standingLines})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, reader.Close()) }()
-	for r := bufio.NewReader(reader); ; {
-		line, err := r.ReadString('\n')
-		if line != "" {
-			lines = append(lines, strings.TrimRight(line, "\r\n"))
-		}
-		if errors.Is(err, io.EOF) {
-			return lines, nil
-		}
-		if err != nil {
-			return lines, err
-		}
-	}
+	return standing.Printed(ctx, in.discreet(engine), run.Stack, run.ID)
 }

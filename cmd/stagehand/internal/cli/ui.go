@@ -10,6 +10,7 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/dashboard"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/loopback"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/standing"
 	"github.com/stagehand-dev/stagehand/ledger"
 	"github.com/stagehand-dev/stagehand/views/report"
 )
@@ -52,9 +53,9 @@ func (in *invocation) runUI(ctx context.Context, address string) error {
 	in.say("shows the runs at http://%s/%s/ ; Ctrl-C ends that", host, token)
 	var once sync.Once // a page that is looked at is made each second
 	unseen := func(err error) { once.Do(func() { in.unseen(err) }) }
-	seen := &stacks{look: in.allStacks}
+	seen := &standing.Looker{Connect: in.Connect}
 	return loopback.Serve(ctx, listener, dashboard.Handler(dashboard.Options{
-		Ledger: l, Host: host, Token: token, Standing: seen.standing,
+		Ledger: l, Host: host, Token: token, Standing: seen.Stacks,
 		Report: func(ctx context.Context, run ledger.Run) (report.Report, error) {
 			return in.reportOf(ctx, l, run, unseen)
 		},
