@@ -17,7 +17,6 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/starter"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/terminal"
 	"github.com/stagehand-dev/stagehand/compose"
-	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/views/text"
 )
 
@@ -45,7 +44,7 @@ with --force. What is written has been read by validate before.`,
 		Args: flags.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runInit(cmd.Context(), o) },
 	}
-	cmd.Flags().StringVar(&o.example, "example", "", "write the example `NAME`: "+alternatives(starter.Examples()))
+	cmd.Flags().StringVar(&o.example, "example", "", "write the example `NAME`: "+starter.Alternatives())
 	cmd.Flags().StringVarP(&o.output, "output", "o", "stagehand.yaml", "write to `FILE`; - is standard output")
 	cmd.Flags().BoolVar(&o.force, "force", false, "overwrite the file that is there")
 	return cmd
@@ -82,7 +81,7 @@ func (in *invocation) runInit(ctx context.Context, o initOptions) error {
 		_, err := in.Stdout.Write([]byte(content))
 		return err
 	}
-	stack, err := place(ctx, target, content, o.force, compose.Options{Profiles: in.flags.Profiles, EnvFiles: in.flags.EnvFiles, Environ: in.Environ})
+	stack, err := starter.Place(ctx, target, content, o.force, compose.Options{Profiles: in.flags.Profiles, EnvFiles: in.flags.EnvFiles, Environ: in.Environ})
 	if err != nil {
 		return err
 	}
@@ -122,7 +121,7 @@ func (in *invocation) firstFile(ctx context.Context, o initOptions, asker *start
 		return in.fromCompose(ctx, files, target)
 	}
 	if asker == nil {
-		return "", exit.Misuse("there is no Compose file here and no terminal to ask on: name one with -f, or write an example with --example (%s)", alternatives(starter.Examples()))
+		return "", exit.Misuse("there is no Compose file here and no terminal to ask on: name one with -f, or write an example with --example (%s)", starter.Alternatives())
 	}
 	content, err := asker.Interview(ctx, cmp.Or(in.flags.Name, filepath.Base(absolute(in.Within(".")))))
 	if errors.Is(err, starter.ErrNoAnswer) {
@@ -188,57 +187,10 @@ func (in *invocation) fromCompose(ctx context.Context, files []string, target st
 	return starter.FromCompose(stack, paths), nil
 }
 
-// place writes the content to a file beside the target, reads that as a stack, and only then
-// makes it the target. It overwrites nothing unless over is true.
-func place(ctx context.Context, target, content string, over bool, o compose.Options) (stack *stages.Stack, err error) {
-	file, err := os.CreateTemp(filepath.Dir(target), "stagehand.*.yaml")
-	if err != nil {
-		return nil, exit.Misuse("%v", err)
-	}
-	defer func() {
-		if removed := os.Remove(file.Name()); !errors.Is(removed, fs.ErrNotExist) {
-			err = errors.Join(err, removed)
-		}
-	}()
-	_, err = file.WriteString(content)
-	if err := errors.Join(err, file.Chmod(0o644), file.Close()); err != nil {
-		return nil, fmt.Errorf("writing a stack file: %w", err)
-	}
-	o.Files = []string{file.Name()}
-	if stack, err = stages.Load(ctx, o); err != nil {
-		return nil, fmt.Errorf("what would have been written is no stack file: %w", err)
-	}
-	if over {
-		return stack, os.Rename(file.Name(), target)
-	}
-	fresh, err := os.OpenFile(target, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, exit.Misuse("%v", err)
-	}
-	_, err = fresh.WriteString(content)
-	return stack, errors.Join(err, fresh.Close())
-}
-
 // absolute is the path from the root; as it is where that cannot be known.
 func absolute(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		return abs
 	}
 	return path
-}
-
-// alternatives are names for people.
-func alternatives(names []string) string {
-	out := ""
-	for i, name := range names {
-		switch {
-		case i == 0:
-		case i == len(names)-1:
-			out += " or "
-		default:
-			out += ", "
-		}
-		out += name
-	}
-	return out
 }

@@ -32,6 +32,13 @@ func Examples() []string {
 	return names
 }
 
+// Alternatives are the names of the examples, for people.
+func Alternatives() string {
+	names := Examples()
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
 // Example is the stack file of the example; ok is false where there is none of that name.
 func Example(name string) (text string, ok bool) {
 	if !slices.Contains(Examples(), name) {
