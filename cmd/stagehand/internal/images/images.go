@@ -1,4 +1,5 @@
-package cli
+// Package images builds and pulls the images of a stack's services.
+package images
 
 import (
 	"maps"
@@ -8,6 +9,9 @@ import (
 	"github.com/stagehand-dev/stagehand/problems"
 	"github.com/stagehand-dev/stagehand/stages"
 )
+
+// Say tells people something.
+type Say func(format string, args ...any)
 
 // chosen are the stack's services, helpers too, that the words name, each by its
 // own name or its template's; all where there are no words. They are in the
