@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -153,14 +151,6 @@ func (in *invocation) carryOutUpgrade(ctx context.Context, w *workshop.Tools, st
 	return upgraded, err
 }
 
-// versionStatus is where a stack stands, as JSON has it.
-type versionStatus struct {
-	Stack  string `json:"stack"`
-	Engine string `json:"engine"`
-	upgrades.Status
-	Tenants []upgrades.TenantStatus `json:"tenants"`
-}
-
 func (in *invocation) runUpgradeStatus(ctx context.Context) error {
 	stack, _, err := in.Target(ctx)
 	if err != nil {
@@ -174,7 +164,7 @@ func (in *invocation) runUpgradeStatus(ctx context.Context) error {
 	if err != nil {
 		return exit.OfEngine(err)
 	}
-	s := versionStatus{Stack: stack, Engine: info.ID, Tenants: []upgrades.TenantStatus{}}
+	s := views.Versions{Stack: stack, Engine: info.ID, Tenants: []upgrades.TenantStatus{}}
 	store, deployment := w.Ledger.Upgrades(), upgrades.Deployment{Name: stack, Engine: info.ID}
 	if s.Status, err = store.Status(ctx, deployment); err != nil {
 		return err
@@ -187,45 +177,6 @@ func (in *invocation) runUpgradeStatus(ctx context.Context) error {
 	if in.flags.JSON {
 		return views.WriteJSON(in.Stdout, s)
 	}
-	_, err = io.WriteString(in.Stdout, s.text())
+	_, err = io.WriteString(in.Stdout, s.Text())
 	return err
-}
-
-func (s versionStatus) text() string {
-	var b strings.Builder
-	none := upgrades.Version{}
-	switch {
-	case s.Recorded == none:
-		fmt.Fprintf(&b, "%s: no version is recorded on this engine\n", s.Stack)
-	case s.Target == none:
-		fmt.Fprintf(&b, "%s: %s\n", s.Stack, s.Recorded)
-	default:
-		fmt.Fprintf(&b, "%s: %s, on the way to %s\n", s.Stack, s.Recorded, s.Target)
-	}
-	if len(s.Steps) == 0 {
-		return b.String()
-	}
-	rows := [][]string{{"STEP", "STATE", "TENANTS", "READY", "SET ASIDE", "DELETED", "BATCHES"}}
-	for _, step := range s.Steps {
-		all := 0
-		for _, n := range step.Tenants {
-			all += n
-		}
-		number := func(state upgrades.TenantState) string { return strconv.Itoa(step.Tenants[state]) }
-		rows = append(rows, []string{
-			step.String(), strings.ReplaceAll(string(step.State), "_", " "), strconv.Itoa(all), number(upgrades.TenantReady), number(upgrades.TenantSetAside), number(upgrades.TenantDeleted),
-			fmt.Sprintf("%d of %d", step.BatchesReady, step.Batches),
-		})
-	}
-	b.WriteString("\n" + text.Table(rows))
-	var aside [][]string
-	for _, t := range s.Tenants {
-		if t.State == upgrades.TenantSetAside && t.Attempts > 0 {
-			aside = append(aside, []string{text.Clean(t.Tenant), s.Steps[t.Step].String(), strconv.Itoa(t.Attempts), text.Clean(t.Error)})
-		}
-	}
-	if len(aside) > 0 {
-		b.WriteString("\n" + text.Table(append([][]string{{"SET ASIDE", "STEP", "ATTEMPTS", "LAST ERROR"}}, aside...)))
-	}
-	return b.String()
 }
