@@ -71,6 +71,15 @@ func (in *invocation) shown(ctx context.Context, engine containers.Info, lines *
 	return result, err
 }
 
+// folded is a view of a run for people, in sections where a CI system folds these.
+func (in *invocation) folded(view events.Sink) []events.Sink {
+	system := ci.Of(in.Getenv)
+	if system == "" || in.flags.JSON {
+		return []events.Sink{view}
+	}
+	return []events.Sink{ci.Sections{W: in.Stdout, System: system}, view}
+}
+
 // screen is the terminal where a live view can stand; nil where lines are wanted.
 func (in *invocation) screen() *os.File {
 	screen := terminal.Of(in.Stdout)

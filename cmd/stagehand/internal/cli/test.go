@@ -19,6 +19,7 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/evidence"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/reach"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/reports"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/workshop"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/runner"
@@ -33,7 +34,7 @@ const logsFolder = "stagehand-logs"
 
 type testOptions struct {
 	logs    string
-	reports reports
+	reports reports.Flags
 	// path and args are the command's, stdout is its standard output.
 	path   string
 	args   []string
@@ -71,7 +72,7 @@ Signals are handed on to COMMAND; the third one kills it.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return in.runTest(cmd.Context(), o, args) },
 	}
 	cmd.Flags().StringVar(&o.logs, "logs", "", "`DIR` that logs are collected into after a failure (default "+logsFolder+"/RUN)")
-	o.reports.bind(cmd.Flags())
+	o.reports.Bind(cmd.Flags())
 	in.bindLook(cmd.Flags())
 	cmd.Flags().SetInterspersed(false)
 	return cmd
@@ -84,7 +85,7 @@ func (in *invocation) runTest(ctx context.Context, o testOptions, command []stri
 	if o.path, err = child.Find(command[0], in.Dir); err != nil {
 		return exit.Misuse("%v: nothing was done", err)
 	}
-	if err := in.prepare(&o.reports); err != nil {
+	if err := o.reports.Prepare(in.Within); err != nil {
 		return err
 	}
 	o.args = command[1:]

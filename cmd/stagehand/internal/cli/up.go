@@ -11,6 +11,7 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/follow"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/reports"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/workshop"
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
@@ -28,7 +29,7 @@ type upOptions struct {
 	onFailure string
 	again     again
 	lock      lockTimeout
-	reports   reports
+	reports   reports.Flags
 }
 
 func (in *invocation) up() *cobra.Command {
@@ -64,7 +65,7 @@ the run has made is removed, volumes too.`,
 	cmd.Flags().BoolVar(&o.build, "build", false, "build the images of services with build: first, also those that are there")
 	o.again.bind(cmd.Flags())
 	o.lock.bind(cmd.Flags())
-	o.reports.bind(cmd.Flags())
+	o.reports.Bind(cmd.Flags())
 	in.bindLook(cmd.Flags())
 	cmd.Flags().StringVar(&o.onFailure, "on-failure", "", "`keep|down` the services of a run that failed; down removes what this run made (default as the stack file says)")
 	return cmd
@@ -85,7 +86,7 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := in.prepare(&o.reports); err != nil {
+	if err := o.reports.Prepare(in.Within); err != nil {
 		return err
 	}
 	if o.ephemeral {

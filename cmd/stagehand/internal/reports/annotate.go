@@ -1,4 +1,4 @@
-package cli
+package reports
 
 import (
 	"fmt"
@@ -7,19 +7,9 @@ import (
 	"strings"
 
 	"github.com/stagehand-dev/stagehand/events"
-	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/views/ci"
 	"github.com/stagehand-dev/stagehand/views/text"
 )
-
-// folded is a view of a run for people, in sections where a CI system folds these.
-func (in *invocation) folded(view events.Sink) []events.Sink {
-	system := ci.Of(in.Getenv)
-	if system == "" || in.flags.JSON {
-		return []events.Sink{view}
-	}
-	return []events.Sink{ci.Sections{W: in.Stdout, System: system}, view}
-}
 
 // note is something about a run that a CI system shows where it is seen.
 type note struct {
@@ -28,11 +18,11 @@ type note struct {
 }
 
 // failures are notes on the steps that failed.
-func (in *invocation) failures(stack *stages.Stack, run []events.Event) []note {
+func (w Writer) failures(run []events.Event) []note {
 	var notes []note
 	for _, e := range run {
 		if e.Kind == events.StepEnded && (e.Outcome == events.Failed || e.Outcome == events.TimedOut) {
-			title := stack.Name + ": " + e.Step + " " + strings.ReplaceAll(string(e.Outcome), "_", " ")
+			title := w.Stack.Name + ": " + e.Step + " " + strings.ReplaceAll(string(e.Outcome), "_", " ")
 			notes = append(notes, note{"error", title, strings.Join(append([]string{text.How(e)}, text.Tail(e.Logs, ci.ShownLines)...), "\n"), e.Stage})
 		}
 	}
@@ -40,18 +30,18 @@ func (in *invocation) failures(stack *stages.Stack, run []events.Event) []note {
 }
 
 // annotate tells GitHub Actions the notes, and adds the run to the job's summary.
-func (in *invocation) annotate(stack *stages.Stack, run []events.Event, notes []note) {
-	if ci.Of(in.Getenv) != ci.GitHub {
+func (w Writer) annotate(run []events.Event, notes []note) {
+	if ci.Of(w.Getenv) != ci.GitHub {
 		return
 	}
 	var lines []string
 	for _, n := range notes {
-		fmt.Fprintln(in.masker.Writer(in.Stderr), ci.Annotation(n.level, n.title, n.message, in.place(stack, n.stage)))
+		fmt.Fprintln(w.Masker.Writer(w.Stderr), ci.Annotation(n.level, n.title, n.message, w.place(n.stage)))
 		if n.level != "error" || n.stage == "" { // the steps that failed stand in the summary anyway
 			lines = append(lines, n.title+": "+n.message)
 		}
 	}
-	path := in.Getenv("GITHUB_STEP_SUMMARY")
+	path := w.Getenv("GITHUB_STEP_SUMMARY")
 	if path == "" {
 		return
 	}
@@ -63,18 +53,18 @@ func (in *invocation) annotate(stack *stages.Stack, run []events.Event, notes []
 		}
 	}
 	if err != nil {
-		in.say("no job summary: %v", err)
+		w.Say("no job summary: %v", err)
 	}
 }
 
 // place is where the stage stands, relative to the repository that the job is about.
-func (in *invocation) place(stack *stages.Stack, stage string) ci.Place {
-	for _, s := range stack.Stages {
+func (w Writer) place(stage string) ci.Place {
+	for _, s := range w.Stack.Stages {
 		if s.Name != stage || stage == "" || s.Implicit {
 			continue
 		}
-		for _, path := range stack.Files {
-			relative, err := filepath.Rel(in.Getenv("GITHUB_WORKSPACE"), path)
+		for _, path := range w.Stack.Files {
+			relative, err := filepath.Rel(w.Getenv("GITHUB_WORKSPACE"), path)
 			if filepath.Base(path) == filepath.Base(s.Pos.File) && err == nil && filepath.IsLocal(relative) {
 				return ci.Place{File: filepath.ToSlash(relative), Line: s.Pos.Line, Col: s.Pos.Col}
 			}
