@@ -35,11 +35,7 @@ func (in *invocation) runDiagram(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	run, err := in.findRun(ctx, l, eventsOptions{run: id})
-	if err != nil {
-		return err
-	}
-	all, err := l.Events(ctx, run.ID, 0)
+	_, all, err := in.history(ctx, l, id)
 	if err != nil {
 		return err
 	}

@@ -78,10 +78,9 @@ func (in *invocation) latestTwo(ctx context.Context, l *ledger.Ledger) ([]string
 
 // timeline reads the run with this ID.
 func (in *invocation) timeline(ctx context.Context, l *ledger.Ledger, id string) (*timeline.Run, error) {
-	run, err := in.findRun(ctx, l, eventsOptions{run: id})
+	_, all, err := in.history(ctx, l, id)
 	if err != nil {
 		return nil, err
 	}
-	all, err := l.Events(ctx, run.ID, 0)
-	return timeline.Of(all), err
+	return timeline.Of(all), nil
 }

@@ -104,3 +104,13 @@ func (in *invocation) findRun(ctx context.Context, l *ledger.Ledger, o eventsOpt
 		}
 	}
 }
+
+// history is the run of this ID, or the stack's latest where it is "", and its events.
+func (in *invocation) history(ctx context.Context, l *ledger.Ledger, id string) (ledger.Run, []events.Event, error) {
+	run, err := in.findRun(ctx, l, eventsOptions{run: id})
+	if err != nil {
+		return run, nil, err
+	}
+	all, err := l.Events(ctx, run.ID, 0)
+	return run, all, err
+}

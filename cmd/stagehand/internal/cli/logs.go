@@ -95,11 +95,7 @@ func (in *invocation) runLogsOf(ctx context.Context, id string, o follow.Options
 	if err != nil {
 		return err
 	}
-	run, err := in.findRun(ctx, w.Ledger, eventsOptions{run: id})
-	if err != nil {
-		return err
-	}
-	all, err := w.Ledger.Events(ctx, run.ID, 0)
+	run, all, err := in.history(ctx, w.Ledger, id)
 	if err != nil {
 		return err
 	}
