@@ -12,12 +12,16 @@ import (
 const (
 	// firstPause is the time between the first two looks. Each later pause is half
 	// as long again, up to what the wait can bear: a lagShare of the time that it
-	// has taken already, or lookShare times what a look costs, whichever is
+	// has taken already, or so many times what a look costs, whichever is
 	// more. So what is nearly there is noticed at once, what takes minutes costs
-	// four looks a second, and an engine that is busy is not asked the more.
+	// four looks a second, and an engine that is busy is not asked the more. A look that is
+	// over before a process could have been started in a container costs but a
+	// few messages, and may be taken more often.
 	firstPause   = 10 * time.Millisecond
 	longestPause = 250 * time.Millisecond
 	lagShare     = 200
+	cheapLook    = 20 * time.Millisecond
+	cheapShare   = 3
 	lookShare    = 8
 	// lookLimit bounds one look of a condition that names no limit of its own.
 	lookLimit = 10 * time.Second
@@ -167,7 +171,11 @@ func (l *loop) sleep(ctx context.Context) {
 	case l.pause == 0:
 		l.pause = firstPause
 	default:
-		bearable := max(time.Since(l.began)/lagShare, l.cost*lookShare, firstPause)
+		share := time.Duration(lookShare)
+		if l.cost < cheapLook {
+			share = cheapShare
+		}
+		bearable := max(time.Since(l.began)/lagShare, l.cost*share, firstPause)
 		l.pause = min(l.pause*3/2, bearable, longestPause)
 	}
 	pause := l.pause

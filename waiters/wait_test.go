@@ -55,7 +55,8 @@ func TestPace(t *testing.T) {
 	}{
 		{"at once", waiters.Pace{}, 0, 0, ms(0)},
 		{"every 10 ms where a look costs nothing", waiters.Pace{}, 0, 45 * time.Millisecond, ms(0, 10, 20, 30, 40, 50)},
-		{"backing off by half", waiters.Pace{}, time.Second / 100, 200 * time.Millisecond, ms(0, 20, 45, 77, 121, 181, 267)},
+		{"up to three times a look's cost", waiters.Pace{}, time.Second / 100, 200 * time.Millisecond, ms(0, 20, 45, 77, 117, 157, 197, 237)},
+		{"backing off by half where a look may be a process", waiters.Pace{}, time.Second / 50, 250 * time.Millisecond, ms(0, 30, 65, 107, 161, 231, 327)},
 		{"up to 250 ms", waiters.Pace{}, time.Second, 4 * time.Second, ms(0, 1010, 2025, 3047, 4081)},
 		{"every", waiters.Pace{Every: time.Second}, 0, 2500 * time.Millisecond, ms(0, 1000, 2000, 3000)},
 		{"stable", waiters.Pace{Every: time.Second, StableFor: 1500 * time.Millisecond}, 0, time.Second, ms(0, 1000, 2000, 2500)},
