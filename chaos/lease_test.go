@@ -52,6 +52,15 @@ type lease struct {
 
 func (l *lease) Lost() <-chan struct{} { return l.lost }
 
+func (l *lease) Allow(ctx context.Context) error {
+	select {
+	case <-l.lost:
+		return containers.ErrLeaseLost
+	default:
+		return l.Lease.Allow(ctx)
+	}
+}
+
 func (l *lease) Tell(note []byte) {
 	if l.p.point("telling") {
 		l.Lease.Tell(note)

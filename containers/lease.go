@@ -33,6 +33,10 @@ type Lease interface {
 	// the engine did not answer for so long that it may end it (told at least
 	// a quarter of LeaseTTL before it does). Not by Release.
 	Lost() <-chan struct{}
+	// Allow returns nil when something may be changed now: at once in general, and where
+	// the engine has yet to say that it keeps the lease, soon after it has. After a loss it
+	// returns an ErrLeaseLost that says why.
+	Allow(ctx context.Context) error
 	// Tell leaves a note for those who wait. They get all of them when the
 	// lease ends, however it ends. A note that cannot be left is lost with the
 	// lease. It must be one line.
@@ -47,7 +51,8 @@ type Lease interface {
 // connection was closed, is released at once.
 const LeaseTTL = 15 * time.Second
 
-// ErrLeaseLost: the lease was lost, and what was about to be done was not done.
+// ErrLeaseLost: the lease was lost, and what was about to be done was not done. Where no
+// more is known somebody ended it, or the connection to the engine broke.
 var ErrLeaseLost = errors.New("the lease was lost")
 
 // Holder says who holds a lease.

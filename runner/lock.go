@@ -173,5 +173,5 @@ func lost(recorder *record.Recorder, turn *lock.Turn, broken error) error {
 	}
 	// A ledger that refuses it, as somebody else is at work, says the same.
 	_ = recorder.Emit(events.Event{Kind: events.LeaseLost, Token: turn.Token(), Error: broken.Error()})
-	return fmt.Errorf("%w: somebody ended it, or the connection to the engine broke; what runs was left as it is, and the same command goes on from here", broken)
+	return fmt.Errorf("%w; what runs was left as it is, and the same command goes on from here", broken)
 }

@@ -196,6 +196,13 @@ func TestAHolderThatIsNotHeardStopsBeforeAnotherBegins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for running := false; !running; time.Sleep(10 * time.Millisecond) {
+		status, err := direct.Status(t.Context(), containers.LeaseObject(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		running = status.Running()
+	}
 	close(socket.stalled)
 	began := time.Now()
 	free := make(chan time.Time, 1)

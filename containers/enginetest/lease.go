@@ -45,6 +45,7 @@ func (s *stage) mustLease(run string) containers.Lease {
 	s.Helper()
 	lease, err := s.lease(run)
 	s.must(err)
+	s.must(lease.Allow(s.ctx))
 	return lease
 }
 
@@ -82,6 +83,7 @@ func (s *stage) lostWithin(lease containers.Lease, limit time.Duration) {
 	case <-timer.C:
 		s.Fatalf("the loss was not told within %s", limit)
 	}
+	s.is("what a lost lease allows", lease.Allow(s.ctx), containers.ErrLeaseLost)
 }
 
 func leaseExclusive(t *testing.T, h Harness) {

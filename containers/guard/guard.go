@@ -4,6 +4,7 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -79,9 +80,11 @@ func (g *engine) gone() bool {
 // while does what changes something.
 func while[T any](ctx context.Context, g *engine, what string, act func(context.Context) (T, error)) (T, error) {
 	var none T
-	refusal := fmt.Errorf("%s: %w", what, containers.ErrLeaseLost)
 	if g.gone() {
-		return none, refusal
+		return none, g.refusal(ctx, what)
+	}
+	if err := g.lease.Allow(ctx); err != nil {
+		return none, fmt.Errorf("%s: %w", what, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -89,9 +92,17 @@ func while[T any](ctx context.Context, g *engine, what string, act func(context.
 	defer stop()
 	out, err := act(ctx)
 	if err != nil && g.gone() {
-		return out, refusal
+		return out, g.refusal(ctx, what)
 	}
 	return out, err
+}
+
+// refusal is the error once the lease is gone.
+func (g *engine) refusal(ctx context.Context, what string) error {
+	if err := g.lease.Allow(context.WithoutCancel(ctx)); errors.Is(err, containers.ErrLeaseLost) {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return fmt.Errorf("%s: %w", what, containers.ErrLeaseLost)
 }
 
 func only(ctx context.Context, g *engine, what string, act func(context.Context) error) error {

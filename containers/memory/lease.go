@@ -100,6 +100,15 @@ func (l *lease) Token() int64 { return l.holder.Token }
 
 func (l *lease) Lost() <-chan struct{} { return l.lost }
 
+func (l *lease) Allow(context.Context) error {
+	select {
+	case <-l.lost:
+		return fmt.Errorf("%w: somebody ended it, or the connection to the engine broke", containers.ErrLeaseLost)
+	default:
+		return nil
+	}
+}
+
 func (l *lease) Tell(note []byte) {
 	l.engine.mu.Lock()
 	defer l.engine.mu.Unlock()

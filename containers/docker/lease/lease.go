@@ -18,6 +18,7 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
 )
 
 // Options say where and how a lease is held. All must be set.
@@ -35,15 +36,21 @@ type Lease struct {
 	id    string
 	token int64
 	ttl   time.Duration
+	// asked is when the container was asked for, before it was made.
+	asked time.Time
 
-	conn types.HijackedResponse
-	// first is closed at the first echo, farewell at that of the last line.
-	first, farewell chan struct{}
-	lost, over      chan struct{}
-	end             sync.Once
-	group           sync.WaitGroup // its two goroutines
+	// kept is closed when the container has answered for the first time, farewell at the
+	// echo of the last line.
+	kept, farewell chan struct{}
+	lost, over     chan struct{}
+	end            sync.Once
+	cause          error // why it was lost, where that is known; final once over is closed
+	cancel         context.CancelFunc
+	group          sync.WaitGroup // its goroutines
 
-	writing sync.Mutex // whole lines, one after another
+	writing sync.Mutex              // whole lines, one after another
+	conn    *types.HijackedResponse // nil before the container runs
+	early   []byte                  // the lines written until then
 
 	mu sync.Mutex
 	// sent holds when each beat that was not answered was sent; alive is
@@ -61,15 +68,17 @@ const (
 	lineFarewell = 'e'
 )
 
-// Take takes the lease or returns a *containers.HeldError.
+// Take takes the lease or returns a *containers.HeldError. The name is had once the
+// container is made; that it starts, and is heard, is not waited for: see Allow.
 func Take(ctx context.Context, o Options, name string, holder containers.Holder) (*Lease, error) {
 	object := containers.LeaseObject(name)
 	unseen := 0
 	for wait := pause(0); ; {
 		config, host := o.config(name, holder)
+		asked := time.Now()
 		made, err := o.API.ContainerCreate(ctx, config, host, nil, nil, object)
 		if err == nil {
-			return begin(ctx, o, name, made.ID)
+			return begin(ctx, o, name, made.ID, asked)
 		}
 		if !taken(err) {
 			return nil, err
@@ -104,82 +113,168 @@ func Take(ctx context.Context, o Options, name string, holder containers.Holder)
 // cleanLimit bounds the removal of a container whose lease came to nothing.
 const cleanLimit = 10 * time.Second
 
-// begin starts the container that was made, attached to it, and returns when
-// it has answered. What fails is removed.
-func begin(ctx context.Context, o Options, name, id string) (lease *Lease, err error) {
-	defer func() {
-		if err != nil {
-			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
-			defer cancel()
-			// What cannot be removed has no holder, and ends or is reclaimed.
-			_ = remove(clean, o.API, id)
-		}
-	}()
+// begin has the container that was made start.
+func begin(ctx context.Context, o Options, name, id string, asked time.Time) (*Lease, error) {
 	_, holder, err := look(ctx, o.API, name, id)
 	if err != nil {
+		discard(ctx, o.API, id)
 		return nil, err
 	}
-	conn, err := o.API.ContainerAttach(ctx, id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true})
-	if err != nil {
-		return nil, err
-	}
+	living, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it outlives the call
 	l := &Lease{
-		api: o.API, id: id, token: holder.Token, ttl: o.TTL, conn: conn, sent: map[int]time.Time{}, alive: time.Now(),
-		first: make(chan struct{}), farewell: make(chan struct{}), lost: make(chan struct{}), over: make(chan struct{}),
+		api: o.API, id: id, token: holder.Token, ttl: o.TTL, asked: asked, alive: asked, cancel: cancel, sent: map[int]time.Time{},
+		kept: make(chan struct{}), farewell: make(chan struct{}), lost: make(chan struct{}), over: make(chan struct{}),
 	}
-	if err := o.API.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
-		conn.Close()
-		return nil, err
+	l.silent = time.AfterFunc(l.patience(), func() { l.lose(nil) })
+	l.group.Go(func() { l.start(living) })
+	return l, nil
+}
+
+// discard removes a container whose lease came to nothing. What cannot be removed has
+// no holder, and ends or is reclaimed.
+func discard(ctx context.Context, api *client.Client, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
+	defer cancel()
+	_ = remove(ctx, api, id)
+}
+
+// start starts the container, attached to it, and keeps it from then on.
+func (l *Lease) start(ctx context.Context) {
+	var conn types.HijackedResponse
+	var begun time.Time
+	err := l.insist(ctx, func() (err error) {
+		conn, err = l.api.ContainerAttach(ctx, l.id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true})
+		return err
+	})
+	if err == nil {
+		err = l.insist(ctx, func() error {
+			begun = time.Now()
+			return l.api.ContainerStart(ctx, l.id, container.StartOptions{})
+		})
+		if err != nil {
+			conn.Close()
+		}
 	}
-	l.silent = time.AfterFunc(l.patience(), l.lose)
-	l.group.Go(l.listen)
+	if err != nil {
+		l.lose(fmt.Errorf("starting its container: %w", err))
+		discard(ctx, l.api, l.id)
+		return
+	}
+	l.mu.Lock()
+	l.livesSince(begun)
+	l.mu.Unlock()
+	l.writing.Lock()
+	l.conn = &conn
+	_, err = conn.Conn.Write(l.early)
+	l.early = nil
+	l.writing.Unlock()
+	if err != nil {
+		l.lose(nil)
+	}
 	l.group.Go(l.beat)
-	select {
-	case <-l.first:
-		return l, nil
-	case <-l.lost:
-		err = errors.New("the lease's container ended at once, or does not answer")
-	case <-ctx.Done():
-		err = ctx.Err()
+	l.group.Go(func() { // ends with the connection
+		<-l.over
+		conn.Close()
+	})
+	l.listen(conn)
+}
+
+// insist repeats a call that the engine does not answer, as long as nobody may have
+// reclaimed the container.
+func (l *Lease) insist(ctx context.Context, call func() error) error {
+	for wait := pause(0); ; {
+		err := call()
+		if err == nil || time.Since(l.asked) > startLimit || !errors.Is(failure.Of(ctx, err, ""), containers.ErrUnavailable) {
+			return err
+		}
+		if wait.next(ctx) != nil {
+			return err
+		}
 	}
-	l.close(false)
-	l.group.Wait()
-	return nil, err
 }
 
 // patience is how long after a beat that was answered the lease counts: the container
 // ends a TTL after it at the earliest, and a quarter is left to stop in.
 func (l *Lease) patience() time.Duration { return l.ttl * 3 / 4 }
 
+// livesSince notes that the container's time began anew then, or later. mu is held.
+func (l *Lease) livesSince(at time.Time) {
+	l.alive = at
+	l.silent.Reset(l.patience() - time.Since(at))
+}
+
 // Token implements containers.Lease.
 func (l *Lease) Token() int64 { return l.token }
+
+// headStart is for how long after the container was asked for it counts as kept, although nobody has
+// heard it: it is not reclaimed before startLimit is over, and what is left of that is
+// for what was begun.
+const headStart = startLimit / 2
+
+// Allow implements containers.Lease. Starting a container takes the engine longer than much
+// of what the lease is taken for, and meanwhile that can begin.
+func (l *Lease) Allow(ctx context.Context) error {
+	l.Lost()
+	select {
+	case <-l.over:
+		return l.loss()
+	default:
+	}
+	if sinceByAnyClock(l.asked) < headStart {
+		return nil
+	}
+	select {
+	case <-l.kept:
+		return nil
+	case <-l.over:
+		return l.loss()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// loss is the error of what the lease does not allow any more.
+func (l *Lease) loss() error {
+	if l.cause == nil {
+		return fmt.Errorf("%w: somebody ended it, or the connection to the engine broke", containers.ErrLeaseLost)
+	}
+	return fmt.Errorf("%w: %w", containers.ErrLeaseLost, l.cause)
+}
+
+// sinceByAnyClock is the time since then, by the wall's clock too: the other one stands still while a
+// machine sleeps.
+func sinceByAnyClock(then time.Time) time.Duration {
+	now := time.Now()
+	return max(now.Sub(then), now.Round(0).Sub(then.Round(0)))
+}
 
 // Lost implements containers.Lease. A process that was stopped for a while, or whose
 // machine slept, finds out here, before its timers do.
 func (l *Lease) Lost() <-chan struct{} {
 	l.mu.Lock()
-	now := time.Now()
-	// By the wall's clock too: the other one stands still while a machine sleeps.
-	silence := max(now.Sub(l.alive), now.Round(0).Sub(l.alive.Round(0)))
+	silence := sinceByAnyClock(l.alive)
 	l.mu.Unlock()
 	if silence > l.patience() {
-		l.lose()
+		l.lose(nil)
 	}
 	return l.lost
 }
 
-func (l *Lease) lose() { l.close(true) }
+func (l *Lease) lose(cause error) {
+	if l.close(cause) {
+		close(l.lost)
+	}
+}
 
-// close ends the lease on this side; the container follows, its input having ended.
-func (l *Lease) close(lost bool) {
+// close ends the lease on this side, once; the container follows, its input having ended.
+func (l *Lease) close(cause error) (first bool) {
 	l.end.Do(func() {
-		if lost {
-			close(l.lost)
-		}
+		first, l.cause = true, cause
 		close(l.over)
+		l.cancel()
 		l.silent.Stop()
-		l.conn.Close()
 	})
+	return first
 }
 
 // beat sends a line each quarter of the TTL.
@@ -205,15 +300,19 @@ func (l *Lease) write(kind byte, text []byte) {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	line := append(append([]byte{kind}, text...), '\n')
+	if l.conn == nil {
+		l.early = append(l.early, line...)
+		return
+	}
 	if _, err := l.conn.Conn.Write(line); err != nil {
-		l.lose()
+		l.lose(nil)
 	}
 }
 
 // listen reads the echo until the connection ends.
-func (l *Lease) listen() {
-	defer l.lose() // unless it was released, which closed the connection
-	readLines(l.conn, func(kind byte, text []byte) {
+func (l *Lease) listen(conn types.HijackedResponse) {
+	defer l.lose(nil) // unless it was released, which closed the connection
+	readLines(conn, func(kind byte, text []byte) {
 		switch kind {
 		case lineBeat:
 			if number, err := strconv.Atoi(string(text)); err == nil {
@@ -237,10 +336,9 @@ func (l *Lease) answered(number int) {
 		return
 	}
 	delete(l.sent, number)
-	l.alive = at
-	l.silent.Reset(l.patience() - time.Since(at))
+	l.livesSince(at)
 	if number == 1 {
-		close(l.first)
+		close(l.kept)
 	}
 }
 
@@ -258,9 +356,7 @@ const farewellLimit = time.Second
 
 // Release implements containers.Lease.
 func (l *Lease) Release(ctx context.Context) error {
-	select {
-	case <-l.over:
-	default:
+	if l.told() {
 		l.write(lineFarewell, nil)
 		timer := time.NewTimer(farewellLimit)
 		defer timer.Stop()
@@ -271,9 +367,22 @@ func (l *Lease) Release(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	l.close(false)
+	l.close(nil)
 	l.group.Wait()
 	return remove(ctx, l.api, l.id)
+}
+
+// told tells whether there is anything that those who wait have to be told before
+// the container ends.
+func (l *Lease) told() bool {
+	select {
+	case <-l.over:
+		return false
+	default:
+	}
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	return l.conn != nil || len(l.early) > 0
 }
 
 // Holder says who holds the lease; the client's "not found" when nobody does.
@@ -294,7 +403,13 @@ func Await(ctx context.Context, api *client.Client, name string, token int64) ([
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case holder.Token != token || !held(found.State):
+	case holder.Token != token:
+		return nil, nil
+	case unstarted(found.State):
+		if gone, err := reclaim(ctx, api, found.ID); gone || err != nil {
+			return nil, err
+		}
+	case !held(found.State):
 		return nil, nil
 	}
 	// What was told before is read too, and may come a second time.

@@ -47,7 +47,7 @@ type Turn struct {
 type held struct {
 	lease   containers.Lease
 	guarded containers.Engine
-	broken  chan error // gets ErrLeaseLost, once
+	broken  chan error // gets an ErrLeaseLost, once
 	stop    context.CancelFunc
 	watcher sync.WaitGroup
 }
@@ -142,8 +142,8 @@ func (t *Turn) hold(ctx context.Context, lease containers.Lease) {
 	h.watcher.Go(func() {
 		select {
 		case <-lease.Lost():
+			h.broken <- lease.Allow(life) // tells why
 			stop()
-			h.broken <- containers.ErrLeaseLost
 		case <-life.Done():
 		}
 	})
