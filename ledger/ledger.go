@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stagehand-dev/stagehand/ledger/internal/store"
+	"github.com/stagehand-dev/stagehand/sleep"
 )
 
 // patience is how long a call waits for another process that writes, or for a
@@ -92,7 +93,7 @@ func (l *Ledger) writeFor(ctx context.Context, limit time.Duration, f func(conte
 		if err == nil || ctx.Err() != nil || !l.store.Passes(err) || time.Now().After(give) {
 			return l.store.Explain(err)
 		}
-		if err := store.Pause(ctx, wait); err != nil {
+		if err := sleep.For(ctx, wait); err != nil {
 			return l.store.Explain(err)
 		}
 	}

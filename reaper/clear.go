@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/sleep"
 )
 
 // Removed counts what was taken off an engine.
@@ -73,7 +74,7 @@ func clear(ctx context.Context, e containers.Engine, r Request) (Removed, error)
 		} else if !gone.IsZero() && now.Sub(gone) >= quiet {
 			return total, nil
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := sleep.For(ctx, pause); err != nil {
 			return total, err
 		}
 	}
@@ -147,15 +148,4 @@ func each(ctx context.Context, names []string, remove func(context.Context, stri
 		}
 	}
 	return count, errors.Join(errs...)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

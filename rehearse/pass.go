@@ -15,6 +15,7 @@ import (
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/plan"
 	"github.com/stagehand-dev/stagehand/runner"
+	"github.com/stagehand-dev/stagehand/sleep"
 	"github.com/stagehand-dev/stagehand/stages"
 )
 
@@ -215,11 +216,7 @@ func (p *pass) reached(ctx context.Context, b Boundary) bool {
 // killHelper kills a helper when a third of the time that it takes is over: we
 // hear of its start late.
 func (p *pass) killHelper(ctx context.Context, step string) error {
-	timer := time.NewTimer(p.r.took[step] / 3)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+	if sleep.For(ctx, p.r.took[step]/3) != nil {
 		return nil
 	}
 	name := p.r.container(step)

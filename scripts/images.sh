@@ -178,7 +178,7 @@ make_voedger() {
 
 make_matrixone() {
   local wanted context=$work/matrixone
-  wanted=$({ echo "$arch"; cat go.mod; hash examples/matrixone/images examples/matrixone/node ledger upgrades events; } | digest)
+  wanted=$({ echo "$arch"; cat go.mod; hash examples/matrixone/images examples/matrixone/node ledger upgrades events sleep; } | digest)
   [ "$(inputs demo/matrixone)" = "$wanted" ] && return
   program examples/matrixone/node monode
   mkdir "$context"

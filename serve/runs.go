@@ -11,6 +11,7 @@ import (
 
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/ledger"
+	"github.com/stagehand-dev/stagehand/sleep"
 )
 
 type (
@@ -114,11 +115,7 @@ func (s *server) stream(c huma.Context, in *runEvents, fresh []events.Event) {
 		if !in.Follow || s.over(ctx, in.ID, fresh) {
 			return
 		}
-		timer := time.NewTimer(lookEvery)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if sleep.For(ctx, lookEvery) != nil {
 			return
 		}
 		var err error

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/sleep"
 )
 
 const (
@@ -182,12 +183,7 @@ func (l *loop) sleep(ctx context.Context) {
 	if left := l.part.unstable(); left > 0 {
 		pause = min(pause, left)
 	}
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	_ = sleep.For(ctx, pause) // the loop looks at ctx
 }
 
 // part is a condition with what one wait remembers of its times.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/sleep"
 )
 
 // stage is what one case works with: names of its own, and what it made is
@@ -187,12 +188,8 @@ func (s *stage) ready(spec containers.Spec) string {
 // pause lets time pass where nothing can be waited for.
 func (s *stage) pause(d time.Duration) {
 	s.Helper()
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-s.ctx.Done():
-		s.Fatal(s.ctx.Err())
+	if err := sleep.For(s.ctx, d); err != nil {
+		s.Fatal(err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/sleep"
 )
 
 // Wrap returns e with calls that fail with containers.ErrUnavailable repeated,
@@ -75,12 +76,8 @@ func again[T any](ctx context.Context, r *engine, fn func() (T, error)) (T, erro
 		if !errors.Is(err, containers.ErrUnavailable) || time.Now().Add(pause).After(deadline) {
 			return out, err
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return out, errors.Join(ctx.Err(), err)
-		case <-timer.C:
+		if cut := sleep.For(ctx, pause); cut != nil {
+			return out, errors.Join(cut, err)
 		}
 	}
 }

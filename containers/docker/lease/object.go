@@ -13,6 +13,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/sleep"
 )
 
 // The labels that say who holds the lease. None is containers.LabelRun or
@@ -185,12 +186,5 @@ type pause time.Duration
 
 func (p *pause) next(ctx context.Context) error {
 	*p = min(max(pause(5*time.Millisecond), *p*2), pause(100*time.Millisecond))
-	timer := time.NewTimer(time.Duration(*p))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return sleep.For(ctx, time.Duration(*p))
 }

@@ -39,6 +39,7 @@ import (
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers/program"
+	"github.com/stagehand-dev/stagehand/sleep"
 )
 
 // Path is where the image keeps the program; it is the image's entrypoint too.
@@ -122,7 +123,7 @@ func verbs() map[string]verb {
 		"long":        {1, simple(long)},
 		"count":       {2, simple(count)},
 		"tick":        {2, tick},
-		"sleep":       {1, sleep},
+		"sleep":       {1, rest},
 		"forever":     {0, forever},
 		"trap":        {3, trap},
 		"listen":      {1, listen},
@@ -198,29 +199,18 @@ func tick(ctx context.Context, p *program.Process, args []string) (int, error) {
 		if err := line(p.Stdout, append(args[1:len(args):len(args)], strconv.Itoa(i))); err != nil {
 			return 0, err
 		}
-		if code, err := sleep(ctx, p, args[:1]); code != goOn || err != nil {
+		if code, err := rest(ctx, p, args[:1]); code != goOn || err != nil {
 			return code, err
 		}
 	}
 }
 
-func sleep(ctx context.Context, _ *program.Process, args []string) (int, error) {
+func rest(ctx context.Context, _ *program.Process, args []string) (int, error) {
 	d, err := time.ParseDuration(args[0])
 	if err != nil {
 		return 0, usage(err.Error())
 	}
-	return goOn, pause(ctx, d)
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return goOn, sleep.For(ctx, d)
 }
 
 func forever(ctx context.Context, _ *program.Process, _ []string) (int, error) {
@@ -245,7 +235,7 @@ func trap(ctx context.Context, p *program.Process, args []string) (int, error) {
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
-	if err := pause(ctx, d); err != nil {
+	if err := sleep.For(ctx, d); err != nil {
 		return 0, err
 	}
 	return run(ctx, p, args[2:]), nil
@@ -291,7 +281,7 @@ func awaitFile(ctx context.Context, p *program.Process, args []string) (int, err
 		if !errors.Is(err, fs.ErrNotExist) {
 			return goOn, err
 		}
-		if err := pause(ctx, 10*time.Millisecond); err != nil {
+		if err := sleep.For(ctx, 10*time.Millisecond); err != nil {
 			return 0, err
 		}
 	}

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
+
+	"github.com/stagehand-dev/stagehand/sleep"
 )
 
 //go:embed migrations/*.sql
@@ -134,7 +136,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		if !s.dialect.contended(err) || time.Now().After(give) {
 			return err
 		}
-		if err := Pause(ctx, 20*time.Millisecond); err != nil {
+		if err := sleep.For(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -151,18 +153,6 @@ func migrate(ctx context.Context, kind goose.Dialect, db *sql.DB, table string) 
 	}
 	_, err = provider.Up(ctx)
 	return err
-}
-
-// Pause waits for d, or returns ctx's error.
-func Pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Public is the address as it may be shown: a URL without its password. What

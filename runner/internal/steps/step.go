@@ -11,6 +11,7 @@ import (
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/plan"
 	"github.com/stagehand-dev/stagehand/runner/internal/record"
+	"github.com/stagehand-dev/stagehand/sleep"
 	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/waiters"
 )
@@ -220,12 +221,7 @@ func (c *Crew) pause(ctx context.Context, a *active, o outcome) error {
 			return err
 		}
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	_ = sleep.For(ctx, wait) // whoever tries again looks at ctx
 	return nil
 }
 

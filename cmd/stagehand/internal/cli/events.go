@@ -8,9 +8,9 @@ import (
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
-	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/follow"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/ledger"
+	"github.com/stagehand-dev/stagehand/sleep"
 	"github.com/stagehand-dev/stagehand/views"
 )
 
@@ -73,7 +73,7 @@ func (in *invocation) runEvents(ctx context.Context, o eventsOptions) error {
 		if !o.follow || len(fresh) > 0 && fresh[len(fresh)-1].Kind == events.RunEnded {
 			return nil
 		}
-		if err := follow.Pause(ctx, lookEvery); err != nil {
+		if err := sleep.For(ctx, lookEvery); err != nil {
 			return err
 		}
 	}
@@ -99,7 +99,7 @@ func (in *invocation) findRun(ctx context.Context, l *ledger.Ledger, o eventsOpt
 		if !o.follow {
 			return ledger.Run{}, exit.Misuse("no run of %s in the ledger %s: begin one with %s", name, l.Path(), in.flags.Command(name, "up"))
 		}
-		if err := follow.Pause(ctx, lookEvery); err != nil {
+		if err := sleep.For(ctx, lookEvery); err != nil {
 			return ledger.Run{}, err
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/follow"
 	"github.com/stagehand-dev/stagehand/ledger"
+	"github.com/stagehand-dev/stagehand/sleep"
 	"github.com/stagehand-dev/stagehand/views/report"
 )
 
@@ -162,7 +162,7 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, body func(contex
 		if over {
 			fmt.Fprint(w, "event: over\ndata:\n\n")
 		}
-		if err := control.Flush(); err != nil || over || follow.Pause(r.Context(), s.Every) != nil {
+		if err := control.Flush(); err != nil || over || sleep.For(r.Context(), s.Every) != nil {
 			return
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/sleep"
 	"github.com/stagehand-dev/stagehand/views"
 )
 
@@ -159,20 +160,8 @@ func (p *printer) followOne(ctx context.Context, engine containers.Engine, s sou
 		if status.Started.After(began) {
 			o.Since = status.Started
 		}
-		if err := Pause(ctx, 100*time.Millisecond); err != nil {
+		if err := sleep.For(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
-	}
-}
-
-// Pause waits for d, or returns ctx's error.
-func Pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/follow"
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/sleep"
 )
 
 // Of is the stream's terminal; nil where it is none. The stream is a reader or a writer.
@@ -58,7 +58,7 @@ func watchSize(ctx context.Context, terminal *os.File, sizes chan<- containers.T
 				}
 			}
 		}
-		if follow.Pause(ctx, 250*time.Millisecond) != nil {
+		if sleep.For(ctx, 250*time.Millisecond) != nil {
 			return
 		}
 	}

@@ -4,6 +4,8 @@ package backoff
 import (
 	"context"
 	"time"
+
+	"github.com/stagehand-dev/stagehand/sleep"
 )
 
 // Backoff waits longer each time: 5 ms to 250 ms. Its zero value is ready.
@@ -12,12 +14,5 @@ type Backoff struct{ last time.Duration }
 // Wait returns ctx's error where that ends first.
 func (b *Backoff) Wait(ctx context.Context) error {
 	b.last = min(max(5*time.Millisecond, b.last*2), 250*time.Millisecond)
-	timer := time.NewTimer(b.last)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return sleep.For(ctx, b.last)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/sleep"
 )
 
 // The defaults of a healthcheck. Source: the Dockerfile reference, HEALTHCHECK.
@@ -42,11 +43,7 @@ func Run(ctx context.Context, h *containers.Healthcheck, test func(argv []string
 		if time.Since(begin) < h.StartPeriod && h.StartInterval > 0 {
 			wait = h.StartInterval
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if sleep.For(ctx, wait) != nil {
 			return
 		}
 		ok, output := test(argv, or(h.Timeout, defaultTimeout))
