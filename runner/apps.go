@@ -157,21 +157,17 @@ var ErrNotDeployed = errors.New("is not registered")
 // containers.ErrConflict; then, and where one is not registered, none is forgotten.
 func ForgetApps(ctx context.Context, o ForgetOptions) (forgotten []events.App, err error) {
 	engine := patient(o.Engine, 0)
-	info, err := engine.Info(ctx)
+	turn, engineID, err := o.Lock.queue(ctx, engine, o.Ledger, o.Stack, o.Run, nil)
 	if err != nil {
 		return nil, err
 	}
-	if o.Lock, err = o.Lock.above(ctx, o.Ledger, o.Stack, info.ID); err != nil {
-		return nil, err
-	}
-	turn := o.Lock.turn(o.Stack, engine, o.Run, nil)
 	defer turn.Release()
 	for !turn.Needless() {
 		if err := turn.Take(ctx); err != nil {
 			return nil, err
 		}
 	}
-	apps, err := o.Ledger.Apps(ctx, o.Stack, info.ID)
+	apps, err := o.Ledger.Apps(ctx, o.Stack, engineID)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLedger, err)
 	}
@@ -188,7 +184,7 @@ func ForgetApps(ctx context.Context, o ForgetOptions) (forgotten []events.App, e
 		}
 	}
 	recorder, began := record.New(o.Sink, o.Run, o.Stack), time.Now()
-	err = recorder.Emit(events.Event{Kind: events.RunStarted, Verb: "apps remove", Engine: info.ID, Token: turn.Token()})
+	err = recorder.Emit(events.Event{Kind: events.RunStarted, Verb: "apps remove", Engine: engineID, Token: turn.Token()})
 	if err == nil {
 		err = acquired(recorder, turn)
 	}

@@ -63,16 +63,12 @@ func Restart(ctx context.Context, o ControlOptions) (Result, error) {
 func control(ctx context.Context, verb string, o ControlOptions) (Result, error) {
 	c := &controller{ControlOptions: o, verb: verb}
 	engine := patient(o.Engine, 0)
-	info, err := engine.Info(ctx)
+	turn, engineID, err := o.Lock.queue(ctx, engine, o.Ledger, o.Name, o.Run, nil)
 	if err != nil {
 		return Result{}, err
 	}
-	if c.Lock, err = o.Lock.above(ctx, o.Ledger, o.Name, info.ID); err != nil {
-		return Result{}, err
-	}
-	turn := c.Lock.turn(o.Name, engine, o.Run, nil)
 	defer turn.Release()
-	c.engineID, c.Engine = info.ID, engine
+	c.engineID, c.Engine = engineID, engine
 	for {
 		if err := c.look(ctx); err != nil {
 			return Result{}, err
@@ -93,7 +89,7 @@ func control(ctx context.Context, verb string, o ControlOptions) (Result, error)
 	c.run = &run{
 		opts: Options{Kill: o.Kill}, stack: o.Stack, plan: c.plan, engine: c.Engine, turn: turn, began: time.Now(), record: recorder,
 	}
-	started := events.Event{Kind: events.RunStarted, Verb: verb, Engine: info.ID, Token: turn.Token(), Cause: c.intent()}
+	started := events.Event{Kind: events.RunStarted, Verb: verb, Engine: engineID, Token: turn.Token(), Cause: c.intent()}
 	if c.plan != nil {
 		started.Plan = c.plan.Counts()
 	}

@@ -53,27 +53,23 @@ func Down(ctx context.Context, o DownOptions) error {
 		d.record.Secrets = o.Order.Secrets
 	}
 	began := time.Now()
-	info, err := d.engine.Info(ctx)
+	turn, engineID, err := o.Lock.queue(ctx, d.engine, o.Ledger, o.Stack, o.Run, nil)
 	if err != nil {
 		return err
 	}
-	if o.Lock, err = o.Lock.above(ctx, o.Ledger, o.Stack, info.ID); err != nil {
-		return err
-	}
-	turn := o.Lock.turn(o.Stack, d.engine, o.Run, nil)
 	defer turn.Release()
 	if err := d.turnTo(ctx, turn, o.Volumes); err != nil {
 		return err
 	}
 	d.engine = turn.Engine()
-	if err := d.record.Emit(events.Event{Kind: events.RunStarted, Verb: "down", Engine: info.ID, Token: turn.Token()}); err != nil {
+	if err := d.record.Emit(events.Event{Kind: events.RunStarted, Verb: "down", Engine: engineID, Token: turn.Token()}); err != nil {
 		return err
 	}
 	if err := acquired(d.record, turn); err != nil {
 		return err
 	}
 	d.forgotten = turn.Forget
-	err = lost(d.record, turn, d.all(ctx, o, info.ID))
+	err = lost(d.record, turn, d.all(ctx, o, engineID))
 	e := events.Event{Kind: events.RunEnded, Verb: "down", Verdict: events.VerdictDone, Elapsed: time.Since(began)}
 	switch {
 	case ctx.Err() != nil:

@@ -35,19 +35,22 @@ type tokens interface {
 	Token(ctx context.Context, stack, engineID string) (int64, error)
 }
 
-// above sees that the lease's token will be higher than those that the ledger has
-// recorded: an engine whose clock was set back does not know them.
-func (l Lock) above(ctx context.Context, ledger Ledger, stack, engineID string) (Lock, error) {
-	recorded, ok := ledger.(tokens)
-	if !ok {
-		return l, nil
-	}
-	token, err := recorded.Token(ctx, stack, engineID)
+// queue asks which engine this is, and gets in line for the stack's lease there: the turn is to be
+// released. Its token will be higher than those that the ledger has recorded, which an engine whose
+// clock was set back does not know.
+func (l Lock) queue(ctx context.Context, engine containers.Engine, ledger Ledger, stack, run string, interrupt <-chan struct{}) (turn *lock.Turn, engineID string, err error) {
+	info, err := engine.Info(ctx)
 	if err != nil {
-		return l, fmt.Errorf("%w: %w", ErrLedger, err)
+		return nil, "", err
 	}
-	l.Holder.Token = max(l.Holder.Token, token)
-	return l, nil
+	if recorded, ok := ledger.(tokens); ok {
+		token, err := recorded.Token(ctx, stack, info.ID)
+		if err != nil {
+			return nil, "", fmt.Errorf("%w: %w", ErrLedger, err)
+		}
+		l.Holder.Token = max(l.Holder.Token, token)
+	}
+	return l.turn(stack, engine, run, interrupt), info.ID, nil
 }
 
 func (l Lock) turn(stack string, engine containers.Engine, run string, interrupt <-chan struct{}) *lock.Turn {

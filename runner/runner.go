@@ -107,27 +107,23 @@ const defaultPatience = 30 * time.Second
 // was begun because an app is deployed otherwise, or the version does not follow on the recorded one.
 func Up(ctx context.Context, stack *stages.Stack, opts Options) (Result, error) {
 	engine := patient(opts.Engine, opts.Patience)
-	info, err := engine.Info(ctx)
+	turn, engineID, err := opts.Lock.queue(ctx, engine, opts.Ledger, stack.Name, opts.Run, opts.Interrupt)
 	if err != nil {
 		return Result{}, err
 	}
-	if opts.Lock, err = opts.Lock.above(ctx, opts.Ledger, stack.Name, info.ID); err != nil {
-		return Result{}, err
-	}
-	turn := opts.Lock.turn(stack.Name, engine, opts.Run, opts.Interrupt)
 	defer turn.Release()
-	p, known, err := turnTo(ctx, turn, stack, engine, opts, info.ID)
+	p, known, err := turnTo(ctx, turn, stack, engine, opts, engineID)
 	if errors.Is(err, lock.ErrInterrupted) {
 		return Result{Verdict: events.VerdictInterrupted, Plan: p}, nil
 	}
 	if err != nil {
 		return Result{Plan: p}, err
 	}
-	r := newRun(opts, stack, p, turn, known, info.ID)
-	if err := r.start(info.ID, known.heard); err != nil {
+	r := newRun(opts, stack, p, turn, known, engineID)
+	if err := r.start(engineID, known.heard); err != nil {
 		return Result{Plan: p}, err
 	}
-	if err := r.recordVersion(ctx, info.ID); err != nil {
+	if err := r.recordVersion(ctx, engineID); err != nil {
 		result, err := r.end(schedule.Result{}, err)
 		result.Plan = p
 		return result, err
