@@ -277,7 +277,7 @@ func (c *controller) act(ctx context.Context) (schedule.Result, error) {
 // end records how that ended.
 func (c *controller) end(walked schedule.Result, broken error) (Result, error) {
 	broken = lost(c.run.record, c.run.turn, broken)
-	result, e := c.run.verdict(c.verb, walked, broken)
+	result, e := verdict(c.verb, c.run.began, walked, broken)
 	result.Plan = c.plan
 	return result, errors.Join(broken, c.run.record.Emit(e))
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/runner/internal/lock"
 	"github.com/stagehand-dev/stagehand/runner/internal/record"
+	"github.com/stagehand-dev/stagehand/runner/internal/schedule"
 	"github.com/stagehand-dev/stagehand/runner/internal/steps"
 	"github.com/stagehand-dev/stagehand/stages"
 )
@@ -70,13 +71,7 @@ func Down(ctx context.Context, o DownOptions) error {
 	}
 	d.forgotten = turn.Forget
 	err = lost(d.record, turn, d.all(ctx, o, engineID))
-	e := events.Event{Kind: events.RunEnded, Verb: "down", Verdict: events.VerdictDone, Elapsed: time.Since(began)}
-	switch {
-	case ctx.Err() != nil:
-		e.Verdict = events.VerdictInterrupted
-	case err != nil:
-		e.Verdict, e.Error = events.VerdictFailed, err.Error()
-	}
+	_, e := verdict("down", began, schedule.Result{Interrupted: ctx.Err() != nil}, err)
 	return errors.Join(err, d.record.Emit(e))
 }
 

@@ -263,10 +263,10 @@ func (r *run) walk(ctx context.Context) (schedule.Result, error) {
 	return walked, broken
 }
 
-// verdict is how the run ended, and the event that says so.
-func (r *run) verdict(verb string, walked schedule.Result, broken error) (Result, events.Event) {
+// verdict is how a run ended that began then, and the event that says so.
+func verdict(verb string, began time.Time, walked schedule.Result, broken error) (Result, events.Event) {
 	result := Result{Verdict: events.VerdictDone, Failures: walked.Failures}
-	e := events.Event{Kind: events.RunEnded, Verb: verb, Elapsed: time.Since(r.began)}
+	e := events.Event{Kind: events.RunEnded, Verb: verb, Elapsed: time.Since(began)}
 	switch {
 	case walked.Interrupted:
 		result.Verdict = events.VerdictInterrupted
@@ -283,7 +283,7 @@ func (r *run) verdict(verb string, walked schedule.Result, broken error) (Result
 // made where the stack wants that.
 func (r *run) end(walked schedule.Result, broken error) (Result, error) {
 	broken = lost(r.record, r.turn, broken)
-	result, e := r.verdict("up", walked, broken)
+	result, e := verdict("up", r.began, walked, broken)
 	policy := r.opts.OnFailure
 	if policy == "" {
 		policy = r.stack.OnFailure

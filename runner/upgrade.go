@@ -156,7 +156,7 @@ func UpgradeStack(ctx context.Context, stack *stages.Stack, o UpgradeOptions) (U
 	if broken == nil {
 		walked, broken = r.walk(ctx)
 	}
-	result, e := r.verdict("upgrade", walked, broken)
+	result, e := verdict("upgrade", r.began, walked, broken)
 	if err := r.record.Emit(e); broken == nil {
 		broken = err
 	}
