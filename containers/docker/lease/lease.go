@@ -18,6 +18,7 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/stagehand-dev/stagehand/containers"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/backoff"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
 )
 
@@ -73,7 +74,7 @@ const (
 func Take(ctx context.Context, o Options, name string, holder containers.Holder) (*Lease, error) {
 	object := containers.LeaseObject(name)
 	unseen := 0
-	for wait := pause(0); ; {
+	for wait := (backoff.Backoff{Most: longestPause}); ; {
 		config, host := o.config(name, holder)
 		asked := time.Now()
 		made, err := o.API.ContainerCreate(ctx, config, host, nil, nil, object)
@@ -88,7 +89,7 @@ func Take(ctx context.Context, o Options, name string, holder containers.Holder)
 		case cerrdefs.IsNotFound(lookErr) && unseen < 100:
 			// It has just gone, or is only just being made.
 			unseen++
-			if err := wait.next(ctx); err != nil {
+			if err := wait.Wait(ctx); err != nil {
 				return nil, err
 			}
 			continue
@@ -182,12 +183,12 @@ func (l *Lease) start(ctx context.Context) {
 // insist repeats a call that the engine does not answer, as long as nobody may have
 // reclaimed the container.
 func (l *Lease) insist(ctx context.Context, call func() error) error {
-	for wait := pause(0); ; {
+	for wait := (backoff.Backoff{Most: longestPause}); ; {
 		err := call()
 		if err == nil || time.Since(l.asked) > startLimit || !errors.Is(failure.Of(ctx, err, ""), containers.ErrUnavailable) {
 			return err
 		}
-		if wait.next(ctx) != nil {
+		if wait.Wait(ctx) != nil {
 			return err
 		}
 	}

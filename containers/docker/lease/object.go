@@ -13,7 +13,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/stagehand-dev/stagehand/containers"
-	"github.com/stagehand-dev/stagehand/sleep"
+	"github.com/stagehand-dev/stagehand/containers/docker/internal/backoff"
 )
 
 // The labels that say who holds the lease. None is containers.LabelRun or
@@ -107,6 +107,9 @@ func taken(err error) bool {
 	return strings.Contains(err.Error(), "already in use") && (cerrdefs.IsConflict(err) || cerrdefs.IsInternal(err))
 }
 
+// longestPause is that between two looks at a container that comes or goes.
+const longestPause = 100 * time.Millisecond
+
 // startLimit is how long a container may stand created: its maker starts it at
 // once, or has died.
 const startLimit = 2 * time.Second
@@ -118,7 +121,7 @@ const startLimit = 2 * time.Second
 // goes by the ID, so that what others make meanwhile under that name stays.
 func reclaim(ctx context.Context, api *client.Client, id string) (bool, error) {
 	seen := time.Now()
-	for wait := pause(0); ; {
+	for wait := (backoff.Backoff{Most: longestPause}); ; {
 		found, err := api.ContainerInspect(ctx, id)
 		switch {
 		case cerrdefs.IsNotFound(err):
@@ -138,7 +141,7 @@ func reclaim(ctx context.Context, api *client.Client, id string) (bool, error) {
 			}
 			// It runs by now, or others are removing it: the next look tells.
 		}
-		if err := wait.next(ctx); err != nil {
+		if err := wait.Wait(ctx); err != nil {
 			return false, err
 		}
 	}
@@ -146,7 +149,7 @@ func reclaim(ctx context.Context, api *client.Client, id string) (bool, error) {
 
 // remove kills and removes a container of our own and returns once its name is free.
 func remove(ctx context.Context, api *client.Client, id string) error {
-	for wait := pause(0); ; {
+	for wait := (backoff.Backoff{Most: longestPause}); ; {
 		err := api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
 		switch {
 		case err == nil, cerrdefs.IsNotFound(err):
@@ -155,7 +158,7 @@ func remove(ctx context.Context, api *client.Client, id string) error {
 			return err
 		}
 		// The engine is at it already, since the container has ended.
-		if wait.next(ctx) != nil {
+		if wait.Wait(ctx) != nil {
 			return err
 		}
 	}
@@ -179,12 +182,4 @@ func removed(ctx context.Context, api *client.Client, id string) error {
 		}
 		return err
 	}
-}
-
-// pause waits longer each time: 5 ms to 100 ms. Its zero value is ready.
-type pause time.Duration
-
-func (p *pause) next(ctx context.Context) error {
-	*p = min(max(pause(5*time.Millisecond), *p*2), pause(100*time.Millisecond))
-	return sleep.For(ctx, time.Duration(*p))
 }
