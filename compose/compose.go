@@ -48,7 +48,8 @@ type Source struct {
 	// EnvFiles are the env files that the user named, absolute.
 	EnvFiles []string
 
-	read *sources.Source
+	read  *sources.Source
+	scale map[string]int
 }
 
 // Open finds, reads and parses the files, and finds the stack's name and
@@ -59,7 +60,7 @@ func Open(o Options, list *problems.List) *Source {
 	if s == nil {
 		return nil
 	}
-	return &Source{Files: files(s.Files), Included: files(s.Included), Name: s.Name, Dir: s.Dir, Env: s.Env, Profiles: s.Profiles, EnvFiles: s.EnvFiles, read: s}
+	return &Source{Files: files(s.Files), Included: files(s.Included), Name: s.Name, Dir: s.Dir, Env: s.Env, Profiles: s.Profiles, EnvFiles: s.EnvFiles, read: s, scale: o.Scale}
 }
 
 func files(read []*sources.File) []*File {

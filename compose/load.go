@@ -42,6 +42,12 @@ func (s *Source) Load(ctx context.Context, vars func(name string) (string, bool)
 			delete(project.DisabledServices, name)
 		}
 	}
+	for name, n := range s.scale {
+		if service, ok := project.Services[name]; ok {
+			service.SetScale(n)
+			project.Services[name] = service
+		}
+	}
 	p := &Project{Project: project, specs: &specs.Converter{Project: project, At: s.At, Dir: s.Dir, EnvFiles: s.EnvFiles}}
 	for _, f := range s.Files {
 		p.specs.Files = append(p.specs.Files, f.Path)

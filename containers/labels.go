@@ -52,6 +52,16 @@ const (
 	LabelEphemeral = "dev.stagehand.ephemeral"
 )
 
+// InstanceOf is the name of a stack's container among its services: the service's
+// and, of a second and further container of one, its number behind a slash. "" where the labels tell none.
+func InstanceOf(labels map[string]string) string {
+	service, number := labels[LabelService], labels[LabelNumber]
+	if service == "" || number == "" || number == "1" {
+		return service
+	}
+	return service + "/" + number
+}
+
 // The values of LabelRole.
 const (
 	RoleHelper  = "helper"

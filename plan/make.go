@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
@@ -81,7 +82,7 @@ func (m *maker) stage(s *stages.Stage) {
 	}
 	m.plan.Stages = append(m.plan.Stages, planned)
 
-	many := severalServices(s)
+	many := m.severalServices(s)
 	var previous string
 	for i := range s.Units {
 		unit := &s.Units[i]
@@ -111,10 +112,13 @@ func (m *maker) stage(s *stages.Stage) {
 }
 
 // severalServices tells whether steps of the stage need their service's name
-// to be told apart.
-func severalServices(s *stages.Stage) bool {
+// to be told apart. The replicas of one have their number for that.
+func (m *maker) severalServices(s *stages.Stage) bool {
 	counts := map[string]int{}
 	for _, u := range s.Units {
+		if m.stack.Services[u.Service].Number > 1 {
+			continue
+		}
 		counts[u.App]++
 		if counts[u.App] > 1 {
 			return true
@@ -133,6 +137,9 @@ func (m *maker) step(s *stages.Stage, unit *stages.Unit, many bool) *Step {
 		step.Service = unit.Service
 		if many {
 			step.ID += "/" + service.Template
+		}
+		if service.Number > 1 {
+			step.ID += "/" + strconv.Itoa(service.Number)
 		}
 		spec := service.Spec
 		step.Spec, step.Container, step.Image = &spec, spec.Name, spec.Image

@@ -123,7 +123,7 @@ type Plan struct {
 	Steps []*Step `json:"steps"`
 	// Stages in the order of the file.
 	Stages []*Stage `json:"stages"`
-	// Sweep are helpers' containers to remove first, by name.
+	// Sweep are containers to remove first, by name.
 	Sweep []Leftover `json:"sweep,omitempty"`
 	// Apps are those that are registered, or will be by this run, by name.
 	Apps []App `json:"apps,omitempty"`
@@ -149,7 +149,7 @@ type Stage struct {
 // Step is one verb for one service (and one app).
 type Step struct {
 	// ID is STAGE, STAGE/APP, STAGE/SERVICE or STAGE/APP/SERVICE, whatever
-	// tells it apart within the stack.
+	// tells it apart within the stack; of a service's second and further container with its number behind.
 	ID      string      `json:"id"`
 	Stage   string      `json:"stage"`
 	Verb    stages.Verb `json:"verb"`
@@ -206,11 +206,17 @@ func (s *Step) Helper() bool {
 	return s.Spec != nil && (s.Verb == stages.Run || s.Verb == stages.Await)
 }
 
-// Counts is the number of steps by action.
+// Removals is what Counts has the number of containers under that are to be removed first.
+const Removals = "remove"
+
+// Counts is the number of steps by action, and that of Removals.
 func (p *Plan) Counts() map[string]int {
 	counts := map[string]int{}
 	for _, s := range p.Steps {
 		counts[string(s.Action)]++
+	}
+	if len(p.Sweep) > 0 {
+		counts[Removals] = len(p.Sweep)
 	}
 	return counts
 }

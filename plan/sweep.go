@@ -1,15 +1,18 @@
 package plan
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/stages"
 )
 
-// Leftover is a helper's container that outlived its reason.
+// Leftover is a container that outlived its reason: a helper's, or that of a service
+// which is to have fewer.
 type Leftover struct {
 	Container string `json:"container"`
 	// Step is the container's own, which may stand in no plan any more.
@@ -54,6 +57,10 @@ func (m *maker) sweep(now time.Time) []Leftover {
 	var out []Leftover
 	for _, name := range slices.Sorted(maps.Keys(m.facts.Containers)) {
 		status, step := m.facts.Containers[name], byContainer[name]
+		if cause := m.surplus(status); cause != "" {
+			out = append(out, Leftover{Container: name, Step: status.Labels[containers.LabelStep], Cause: cause, Status: status})
+			continue
+		}
 		if step == nil && status.Labels[containers.LabelRole] != containers.RoleHelper || containers.MadeByCompose(status.Labels) {
 			continue // what docker compose made stays until its step replaces it
 		}
@@ -68,6 +75,20 @@ func (m *maker) sweep(now time.Time) []Leftover {
 		}
 	}
 	return out
+}
+
+// surplus says why a service's container is one too many; "" where it is not.
+func (m *maker) surplus(status containers.Status) string {
+	service := status.Labels[containers.LabelService]
+	replicas, counted := m.stack.Replicas[service]
+	if _, one := m.stack.Services[service]; one && !counted {
+		replicas, counted = 1, true
+	}
+	number, err := strconv.Atoi(status.Labels[containers.LabelNumber])
+	if !counted || err != nil || number <= replicas || containers.RoleOf(status.Labels) != containers.RoleService {
+		return ""
+	}
+	return fmt.Sprintf("%s is to have %d", service, replicas)
 }
 
 // leftover says why a helper's container is to go; "" when it is not.

@@ -171,3 +171,62 @@ func TestWhatADeadRunLeft(t *testing.T) {
 		})
 	}
 }
+
+// Of a service that is to have fewer containers those with the highest numbers go; what the
+// file does not know stays.
+func TestSurplus(t *testing.T) {
+	stack := &stages.Stack{
+		Name:     "s",
+		Replicas: map[string]int{"web": 2, "idle": 0},
+		Services: map[string]stages.Service{"web": {Name: "web"}, "web/2": {Name: "web/2", Number: 2}, "api": {Name: "api"}},
+	}
+	facts := plan.Facts{Containers: map[string]containers.Status{}}
+	for _, c := range [][3]string{
+		{"web", "1", ""}, {"web", "2", ""}, {"web", "3", "web/3"}, {"web", "4", ""}, {"idle", "1", "idle"}, {"api", "1", ""}, {"api", "2", ""}, {"other", "2", ""},
+	} {
+		labels := map[string]string{containers.LabelService: c[0], containers.LabelNumber: c[1], containers.LabelRole: containers.RoleService}
+		if c[2] != "" {
+			labels[containers.LabelStep] = c[2]
+		}
+		name := containers.Name("s", c[0], c[1])
+		facts.Containers[name] = containers.Status{Name: name, State: containers.StateRunning, Labels: labels}
+	}
+	got := map[string]string{}
+	for _, l := range plan.Make(stack, facts, now).Sweep {
+		got[l.Container] = l.Step + ": " + l.Cause
+	}
+	want := map[string]string{
+		"s-web-3": "web/3: web is to have 2", "s-web-4": ": web is to have 2", "s-idle-1": "idle: idle is to have 0", "s-api-2": ": api is to have 1",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Scaled up, a service's first step keeps its name, and so its record.
+func TestReplicasHaveStepsOfTheirOwn(t *testing.T) {
+	unit := func(names ...string) (all []stages.Unit) {
+		for _, name := range names {
+			all = append(all, stages.Unit{Service: name})
+		}
+		return all
+	}
+	stack := &stages.Stack{
+		Name: "s",
+		Services: map[string]stages.Service{
+			"web": {Name: "web", Template: "web", Number: 1}, "web/2": {Name: "web/2", Template: "web", Number: 2},
+			"api": {Name: "api", Template: "api", Number: 1}, "api/2": {Name: "api/2", Template: "api", Number: 2}, "db": {Name: "db", Template: "db", Number: 1},
+		},
+		Stages: []stages.Stage{
+			{Name: "front", Verb: stages.Start, Units: unit("web", "web/2")},
+			{Name: "back", Verb: stages.Start, Units: unit("api", "api/2", "db")},
+		},
+	}
+	var got []string
+	for _, s := range plan.Make(stack, plan.Facts{}, now).Steps {
+		got = append(got, s.ID)
+	}
+	if diff := cmp.Diff([]string{"front", "front/2", "back/api", "back/api/2", "back/db"}, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -33,7 +33,7 @@ func (p *Plan) String() string {
 		}
 		fmt.Fprintf(&b, "\n%s\n", stage.heading())
 		if len(stage.Steps) == 0 {
-			b.WriteString("  (no step: no app matches)\n")
+			b.WriteString("  (no step: " + stage.empty() + ")\n")
 		}
 		for _, id := range stage.Steps {
 			s := byID[id]
@@ -56,6 +56,14 @@ func (p *Plan) String() string {
 		fmt.Fprintf(&b, "\nremove first: %s, %s\n", l.Container, l.Cause)
 	}
 	return b.String()
+}
+
+// empty says why the stage has no step.
+func (s *Stage) empty() string {
+	if s.Source != nil && !s.Source.Each {
+		return "no container is wanted"
+	}
+	return "no app matches"
 }
 
 func (s *Stage) heading() string {

@@ -33,6 +33,8 @@ type ControlOptions struct {
 	Sink     events.Sink
 	Ledger   Ledger
 	Run      string
+	// Grace is how long each container has to stop; nil is its own.
+	Grace *time.Duration
 	// Kill, closed, stops waiting for graces.
 	Kill <-chan struct{}
 	// Lock says how the stack's lease is taken.
@@ -125,7 +127,7 @@ func (c *controller) look(ctx context.Context) error {
 	made := map[string]containers.Status{}
 	for _, s := range list {
 		if containers.RoleOf(s.Labels) == containers.RoleService && !c.helps(s) {
-			made[s.Labels[containers.LabelService]] = s
+			made[containers.InstanceOf(s.Labels)] = s
 		}
 	}
 	if err := c.choose(made); err != nil {
@@ -143,7 +145,7 @@ func (c *controller) look(ctx context.Context) error {
 	if c.verb == "stop" {
 		c.names = nil
 		for _, s := range running {
-			c.names = append(c.names, s.Labels[containers.LabelService])
+			c.names = append(c.names, containers.InstanceOf(s.Labels))
 		}
 		return nil
 	}
@@ -156,7 +158,7 @@ func (c *controller) helps(s containers.Status) bool {
 	if c.Stack == nil || !containers.MadeByCompose(s.Labels) {
 		return false
 	}
-	stage := c.Stack.StageOf(s.Labels[containers.LabelService])
+	stage := c.Stack.StageOf(containers.InstanceOf(s.Labels))
 	return stage != nil && stage.Verb != stages.Start
 }
 
@@ -249,7 +251,7 @@ func (c *controller) intent() string {
 
 // act stops and starts.
 func (c *controller) act(ctx context.Context) (schedule.Result, error) {
-	d := &demolition{engine: c.Engine, record: c.run.record, killed: c.Kill}
+	d := &demolition{engine: c.Engine, record: c.run.record, killed: c.Kill, grace: c.Grace}
 	for _, wave := range c.waves {
 		err := each(ctx, wave, func(ctx context.Context, s containers.Status) error { return d.halt(ctx, s, c.verb) })
 		if err != nil {

@@ -35,6 +35,8 @@ type DownOptions struct {
 	// Order is the stack's file where it is at hand: what depends on something is
 	// stopped before it. Without it, what was made last is stopped first.
 	Order *stages.Stack
+	// Grace is how long each container has to stop; nil is its own.
+	Grace *time.Duration
 	// Kill, closed, stops waiting for graces.
 	Kill <-chan struct{}
 	// Lock says how the stack's lease is taken.
@@ -48,7 +50,7 @@ type DownOptions struct {
 func Down(ctx context.Context, o DownOptions) error {
 	d := &demolition{
 		engine: patient(o.Engine, 0), record: record.New(o.Sink, o.Run, o.Stack),
-		stack: o.Stack, killed: o.Kill,
+		stack: o.Stack, killed: o.Kill, grace: o.Grace,
 	}
 	if o.Order != nil {
 		d.record.Secrets = o.Order.Secrets
@@ -81,6 +83,8 @@ type demolition struct {
 	record *record.Recorder
 	stack  string
 	killed <-chan struct{}
+	// grace is what each container has in place of its own, if not nil.
+	grace *time.Duration
 	// forgotten is called when all records have been taken back.
 	forgotten func()
 }
@@ -237,7 +241,7 @@ func each(ctx context.Context, wave []containers.Status, do func(context.Context
 func (d *demolition) halt(ctx context.Context, status containers.Status, cause string) error {
 	e := events.Event{
 		Kind: events.ServiceStopped, Step: stepOf(status), Stage: status.Labels[containers.LabelStage],
-		App: status.Labels[containers.LabelApp], Service: status.Labels[containers.LabelService], Container: status.Name, Cause: cause,
+		App: status.Labels[containers.LabelApp], Service: containers.InstanceOf(status.Labels), Container: status.Name, Cause: cause,
 		Exclusive: status.Labels[containers.LabelExclusive],
 	}
 	if status.Running() {
@@ -249,6 +253,9 @@ func (d *demolition) halt(ctx context.Context, status containers.Status, cause s
 		grace, err := time.ParseDuration(status.Labels[containers.LabelGrace])
 		if err != nil {
 			grace = containers.DefaultGrace
+		}
+		if d.grace != nil {
+			grace = *d.grace
 		}
 		e.Error = steps.PreStop(ctx, d.engine, status, d.killed)
 		ended, err := steps.Stop(ctx, d.engine, status.Name, grace, d.killed)
@@ -266,7 +273,7 @@ func (d *demolition) halt(ctx context.Context, status containers.Status, cause s
 // that docker compose made: its service, which is the step where the stages
 // follow from depends_on.
 func stepOf(status containers.Status) string {
-	return cmp.Or(status.Labels[containers.LabelStep], status.Labels[containers.LabelService])
+	return cmp.Or(status.Labels[containers.LabelStep], containers.InstanceOf(status.Labels))
 }
 
 // networks removes the stack's networks.
@@ -292,7 +299,7 @@ func waves(list []containers.Status, order *stages.Stack) [][]containers.Status 
 		levels := depths(order)
 		level = func(s containers.Status) int64 {
 			name := s.Labels[containers.LabelStage]
-			if stage := order.StageOf(s.Labels[containers.LabelService]); name == "" && stage != nil {
+			if stage := order.StageOf(containers.InstanceOf(s.Labels)); name == "" && stage != nil {
 				name = stage.Name // docker compose made it
 			}
 			if depth, ok := levels[name]; ok {

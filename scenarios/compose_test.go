@@ -409,3 +409,79 @@ stages:
 		}
 	}
 }
+
+// named are the IDs of the stack's containers by their names.
+func (s *stack) named() map[string]string {
+	s.t.Helper()
+	out := map[string]string{}
+	for line := range strings.Lines(s.docker("ps", "--all", "--no-trunc", "--filter", "label=com.docker.compose.project="+s.name, "--format", "{{.Names}} {{.ID}}")) {
+		name, id, _ := strings.Cut(strings.TrimSpace(line), " ")
+		out[strings.TrimPrefix(name, s.name+"-")] = id
+	}
+	return out
+}
+
+// Either tool knows the containers that the other one made of a service that has several, and makes or
+// removes those alone that are missing or too many.
+func TestReplicasAreDockerComposes(t *testing.T) {
+	t.Parallel()
+	composeTool(t)
+	s := newStack(t, "replicas")
+	s.file("compose.yaml", `services:
+  seed: {image: `+actorImage+`, command: [print, done], scale: 2}
+  web:
+    image: `+actorImage+`
+    command: [trap, SIGTERM, 0s, exit, "0"]
+    deploy: {replicas: 3}
+    healthcheck: {test: [CMD, /actor, exit, "0"], interval: 1s}
+    depends_on: {seed: {condition: service_completed_successfully}}
+  api: {image: `+actorImage+`, command: [trap, SIGTERM, 0s, exit, "0"], depends_on: {web: {condition: service_healthy}}}
+`)
+	want := func(by string, before map[string]string, names ...string) map[string]string {
+		t.Helper()
+		now := s.named()
+		for name := range now { // helpers of Docker Compose's stay
+			if strings.HasPrefix(name, "seed-") {
+				delete(now, name)
+			}
+		}
+		if got := slices.Sorted(maps.Keys(now)); !slices.Equal(got, names) {
+			t.Errorf("after %s: %v, want %v", by, got, names)
+		}
+		for name, id := range before {
+			if now[name] != "" && now[name] != id {
+				t.Errorf("%s made %s anew", by, name)
+			}
+		}
+		return now
+	}
+	s.stagehand(0, "up")
+	made := want("stagehand up", nil, "api-1", "web-1", "web-2", "web-3")
+	s.compose(0, "up", "--detach", "--wait")
+	made = want("docker compose up", made, "api-1", "web-1", "web-2", "web-3")
+	s.compose(0, "up", "--detach", "--wait", "--scale", "web=4")
+	made = want("docker compose up --scale web=4", made, "api-1", "web-1", "web-2", "web-3", "web-4")
+	if out := s.stagehand(0, "plan"); !strings.Contains(out, "remove first: "+s.name+"-web-4, web is to have 3") {
+		t.Errorf("plan: %s", out)
+	}
+	s.stagehand(0, "up", "--scale", "web=2")
+	made = want("stagehand up --scale web=2", made, "api-1", "web-1", "web-2")
+	s.stagehand(0, "up")
+	made = want("stagehand up", made, "api-1", "web-1", "web-2", "web-3")
+	if out := s.stagehand(0, "exec", "--index", "3", "web", "/actor", "print", "third"); strings.TrimSpace(out) != "third" {
+		t.Errorf("exec: %q", out)
+	}
+	s.compose(0, "stop", "web")
+	s.wantStates(map[string]string{"api": "running", "web": "exited", "seed": "exited"})
+	s.stagehand(0, "start", "web")
+	s.wantStates(map[string]string{"api": "running", "web": "running", "seed": "exited"})
+	want("stop and start", made, "api-1", "web-1", "web-2", "web-3")
+	s.compose(0, "down")
+
+	s.compose(0, "up", "--detach", "--wait", "--scale", "web=2")
+	made = want("docker compose up", nil, "api-1", "web-1", "web-2")
+	s.stagehand(0, "up")
+	want("stagehand up on that", made, "api-1", "web-1", "web-2", "web-3")
+	s.stagehand(0, "down")
+	want("stagehand down", nil)
+}

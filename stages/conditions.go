@@ -63,6 +63,8 @@ func (r *reader) decodeUnit(d *stage, u *Unit) {
 			node = healthyNode(u.Service, node)
 		} else if node.Value == "healthy" && key != "await" {
 			return nil // of a service that cannot be read, which is told where it stands
+		} else {
+			node = r.ofAll(app, node)
 		}
 		return decode.Condition(r.scope(d, u, app, key, node), node)
 	}
@@ -74,10 +76,37 @@ func (r *reader) decodeUnit(d *stage, u *Unit) {
 		if node, ok := d.Tree.Interpolate(d.Inline, lookup); ok {
 			u.Call = decode.Call(r.scope(d, u, app, "call", node), node)
 		}
-	case d.verb() == Start && u.Ready == nil && d.awaited[u.Service] != nil:
-		node := d.awaited[u.Service]
+	case d.verb() == Start && u.Ready == nil && d.awaitsHealth(r.instances[u.Service]) != nil:
+		node := healthyNode(u.Service, d.awaitsHealth(r.instances[u.Service]))
 		u.Ready = decode.Condition(r.scope(d, u, app, "depends_on", node), node)
 	}
+}
+
+// ofAll has a condition that waits for a service to be healthy wait for all of its containers.
+func (r *reader) ofAll(app declared.App, node *yaml.Node) *yaml.Node {
+	if node.Kind != yaml.MappingNode && node.Kind != yaml.SequenceNode {
+		return node
+	}
+	out := *node
+	out.Content = slices.Clone(node.Content)
+	for k, child := range out.Content {
+		out.Content[k] = r.ofAll(app, child)
+		if node.Kind != yaml.MappingNode || k%2 == 0 || out.Content[k-1].Value != "healthy" || child.Kind != yaml.ScalarNode {
+			continue
+		}
+		all := r.replicas(r.resolve(app, child.Value), child.Value)
+		if len(all) < 2 {
+			continue
+		}
+		each := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: child.Line, Column: child.Column}
+		for _, i := range all {
+			each.Content = append(each.Content, healthyNode(i.name, child))
+		}
+		key := *out.Content[k-1]
+		key.Value = "all"
+		out.Content[k-1], out.Content[k] = &key, each
+	}
+	return &out
 }
 
 // healthyNode is {healthy: service}, standing where n does.
@@ -94,13 +123,7 @@ func healthyNode(service string, n *yaml.Node) *yaml.Node {
 func (r *reader) scope(d *stage, u *Unit, app declared.App, key string, node *yaml.Node) *decode.Scope {
 	kinds := map[*yaml.Node]string{}
 	noteKinds(node, "", kinds)
-	resolve := func(name string) string {
-		own := instanceName(app, name)
-		if i := r.instances[own]; i != nil && i.template == name {
-			return own
-		}
-		return shortened(name)
-	}
+	resolve := func(name string) string { return r.resolve(app, name) }
 	return &decode.Scope{
 		File: d.Tree.File, Problems: r.list, Resolve: resolve,
 		Service: func(n *yaml.Node, name string) {
@@ -119,6 +142,17 @@ func (r *reader) scope(d *stage, u *Unit, app declared.App, key string, node *ya
 			}
 		},
 	}
+}
+
+// resolve is the instance that a name means in a stage of the app: the app's own of a template.
+func (r *reader) resolve(app declared.App, name string) string {
+	if own := instanceName(app, name); len(r.replicas(own, name)) > 0 {
+		return own
+	}
+	if r.instances[name] != nil { // the name of one container of several
+		return name
+	}
+	return shortened(name)
 }
 
 // noteKinds finds for each scalar the condition that it is the service of.
@@ -165,6 +199,8 @@ func (r *reader) reportMissing(d *stage, n *yaml.Node, name string) {
 		}
 	case slices.Contains(r.serviceNames(), name) && u == nil:
 		r.list.Add(pos, "start it in a stage before this one", "no stage makes service %s, so that it can be waited for", name)
+	case r.idle[r.resolve(declared.App{}, name)] != nil:
+		r.list.Add(pos, "give it one, or do not wait for it", "service %s has no container: it is to have 0", name)
 	case u != nil:
 		if r.plain != nil && len(r.plain.DisabledServices[name].Profiles) > 0 {
 			r.list.Add(pos, "--profile "+r.plain.DisabledServices[name].Profiles[0], "service %s is not made: none of its profiles is active", name)

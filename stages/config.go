@@ -39,14 +39,21 @@ func (r *reader) model() *types.Project {
 			maps.Copy(out.Configs, p.Configs)
 		}
 	}
-	for name, i := range r.instances {
+	instances := maps.Clone(r.idle)
+	maps.Copy(instances, r.instances)
+	for name, i := range instances {
+		if i.number > 1 {
+			continue // the first one says how many there are
+		}
 		service := i.service
 		service.Name = name
 		if len(service.DependsOn) > 0 {
 			service.DependsOn = types.DependsOnConfig{}
 			for dep, on := range i.service.DependsOn {
 				for _, p := range r.peers(i, dep) {
-					service.DependsOn[p.name] = on
+					if p.number == 1 {
+						service.DependsOn[p.name] = on
+					}
 				}
 			}
 		}

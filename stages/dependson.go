@@ -51,7 +51,7 @@ func (r *reader) followDependsOn() (healthy map[string]problems.Pos) {
 			pos := r.source.At("services", d.Name, "depends_on", dep)
 			d.Needs = append(d.Needs, made(dep, pos))
 			switch {
-			case deps[dep].Condition != types.ServiceConditionHealthy:
+			case deps[dep].Condition != types.ServiceConditionHealthy, needed.GetScale() == 0:
 			case helpers[dep]:
 				r.reportHelper(pos, d.Name, dep)
 			case r.checkHealth(pos, d.Name, dep, needed):
@@ -74,7 +74,8 @@ func (r *reader) expectHealth(helpers map[string]bool) {
 		}
 	}
 	for _, name := range r.plain.ServiceNames() {
-		if helpers[name] || awaited[name] || !hasHealthcheck(r.plain.Services[name]) {
+		s := r.plain.Services[name]
+		if helpers[name] || awaited[name] || !hasHealthcheck(s) || s.GetScale() == 0 {
 			continue
 		}
 		pos := r.source.At("services", name, "healthcheck")
@@ -155,8 +156,8 @@ func (r *reader) checkDependsOn() {
 // peers are the instances that a dependency is on: the app's own of a
 // template, all of them where there is no app.
 func (r *reader) peers(i *instance, dep string) []*instance {
-	if own := r.instances[instanceName(i.app, dep)]; own != nil && own.template == dep {
-		return []*instance{own}
+	if own := r.replicas(instanceName(i.app, dep), dep); len(own) > 0 {
+		return own
 	}
 	var all []*instance
 	for _, name := range sortedKeys(r.instances) {
@@ -211,7 +212,7 @@ func (r *reader) checkPeerHealth(pos problems.Pos, i, p *instance) {
 	if !r.checkHealth(pos, i.template, p.template, p.service) || p.stage.Conditions["ready"] != nil || !hasHealthcheck(p.service) {
 		return
 	}
-	p.stage.await(p.name, p.node)
+	p.stage.await(instanceName(p.app, p.template), p.node)
 }
 
 // checkPeerOrder reports a dependency that the stages' order does not keep.

@@ -23,11 +23,13 @@ func Export(ctx context.Context, o compose.Options) (stack *Stack, model *Model,
 		return nil, nil, nil, err
 	}
 	e := &exporter{stack: r.stack, project: r.model(), stages: map[string]*Stage{}, after: map[string]types.DependsOnConfig{}}
-	for i := range r.stack.Stages {
-		e.stages[r.stack.Stages[i].Name] = &r.stack.Stages[i]
+	for _, s := range r.stack.Stages {
+		// The service itself says how many containers it has.
+		s.Units = slices.DeleteFunc(slices.Clone(s.Units), func(u Unit) bool { return r.stack.Services[u.Service].Number > 1 })
+		e.stages[s.Name] = &s
 	}
-	for i := range r.stack.Stages {
-		e.stage(&r.stack.Stages[i])
+	for _, s := range r.stack.Stages {
+		e.stage(e.stages[s.Name])
 	}
 	e.finish(r)
 	return r.stack, &Model{e.project}, e.lost, nil
@@ -205,10 +207,10 @@ func services(c waiters.Condition) (out []dependency, whole bool) {
 		out, whole = services(c.Condition)
 		return out, whole && c.Pace.StableFor == 0
 	case conditions.Healthy:
-		return []dependency{{c.Service, types.ServiceConditionHealthy}}, true
+		return []dependency{{sharedName(c.Service), types.ServiceConditionHealthy}}, true
 	case conditions.Exit:
 		if c.Code == 0 {
-			return []dependency{{c.Service, types.ServiceConditionCompletedSuccessfully}}, true
+			return []dependency{{sharedName(c.Service), types.ServiceConditionCompletedSuccessfully}}, true
 		}
 	case waiters.All:
 		whole = true

@@ -31,6 +31,9 @@ func Lint(ctx context.Context, o compose.Options) (*problems.List, error) {
 	r.list = &problems.List{}
 	for _, name := range sortedKeys(r.instances) {
 		i := r.instances[name]
+		if i.number > 1 {
+			continue
+		}
 		for _, dep := range sortedKeys(i.service.DependsOn) {
 			r.lintDependency(i, dep, i.service.DependsOn[dep])
 		}

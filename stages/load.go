@@ -33,13 +33,13 @@ func loaded(ctx context.Context, o compose.Options) (*reader, error) {
 	if o.Secrets == nil {
 		o.Secrets = &secrets.Masker{}
 	}
-	r := &reader{list: &problems.List{}, instances: map[string]*instance{}, containers: map[string]string{}}
+	r := &reader{list: &problems.List{}, instances: map[string]*instance{}, idle: map[string]*instance{}, containers: map[string]string{}}
 	r.source = compose.Open(o, r.list)
 	if r.source == nil {
 		return nil, cmpErr(ctx.Err(), r.list.Err())
 	}
 	r.File = declared.Read(r.source, r.list)
-	r.stack = &Stack{Name: r.source.Name, Dir: r.source.Dir, OnFailure: StackFailure(r.OnFailure), Budget: r.Budget, Immutable: r.Immutable, Reserved: r.Reserved, Services: map[string]Service{}, Secrets: o.Secrets, source: r.source}
+	r.stack = &Stack{Name: r.source.Name, Dir: r.source.Dir, OnFailure: StackFailure(r.OnFailure), Budget: r.Budget, Immutable: r.Immutable, Reserved: r.Reserved, Services: map[string]Service{}, Replicas: map[string]int{}, Secrets: o.Secrets, source: r.source}
 	for _, f := range r.source.Files {
 		r.stack.Files = append(r.stack.Files, f.Path)
 	}
@@ -112,8 +112,10 @@ type reader struct {
 	plain    *compose.Project
 	projects map[string]*compose.Project
 
-	// instances by their names on the stack's network; containers are theirs.
+	// instances by their names on the stack's network; containers are theirs. idle are
+	// services that are to have no container.
 	instances  map[string]*instance
+	idle       map[string]*instance
 	containers map[string]string
 	// known is what serviceNames has found.
 	known []string
@@ -127,7 +129,8 @@ type stage struct {
 	units []Unit
 	// exclusive is the volume's name on the engine.
 	exclusive string
-	// awaited holds {healthy: …} for instances that others expect healthy by depends_on.
+	// awaited are the services, by the names of their first instances, that others expect
+	// healthy by depends_on, each with where the stage names it.
 	awaited map[string]*yaml.Node
 }
 
@@ -138,7 +141,15 @@ func (d *stage) await(instance string, at *yaml.Node) {
 	if d.awaited == nil {
 		d.awaited = map[string]*yaml.Node{}
 	}
-	d.awaited[instance] = healthyNode(instance, at)
+	d.awaited[instance] = at
+}
+
+// awaitsHealth is where somebody expects the instance's service healthy; nil where nobody does.
+func (d *stage) awaitsHealth(i *instance) *yaml.Node {
+	if i == nil {
+		return nil
+	}
+	return d.awaited[instanceName(i.app, i.template)]
 }
 
 // precedes tells whether a is over before b begins.

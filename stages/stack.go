@@ -4,6 +4,7 @@
 package stages
 
 import (
+	"strings"
 	"time"
 
 	"github.com/stagehand-dev/stagehand/compose"
@@ -44,8 +45,11 @@ type Stack struct {
 	// dialled on when they name a host that is not the stack's; "" if there is none.
 	DefaultNetwork string
 	// Services by the name that the stack's network knows: the service's own, or
-	// APP-SERVICE of an app instance.
+	// APP-SERVICE of an app instance; of a second and further container of one of these, with its number: NAME/2.
 	Services map[string]Service
+	// Replicas are how many containers a service has, by its name on the network, where that is
+	// not one: there are none of it in Services where it is 0, and NAME/2 and so on where it is more.
+	Replicas map[string]int `json:",omitempty"`
 	// Secrets hides what the files say is secret; nil hides only what is known by its place.
 	Secrets *secrets.Masker `json:"-"`
 	// Warnings found while reading; the stack can be used all the same.
@@ -60,10 +64,20 @@ type Service struct {
 	// Template is the service's key in the file, App the app's name or "".
 	Template string
 	App      string
-	Spec     containers.Spec
+	// Number counts the containers of one service from 1: see Stack.Replicas.
+	Number int
+	Spec   containers.Spec
 	// RestartWith are the services, as in Stack.Services, whose restart is one
 	// of this one too: its depends_on says restart: true of them.
 	RestartWith []string `json:",omitempty"`
+}
+
+// Shared is the name that all containers of the service have on the stack's network.
+func (s Service) Shared() string { return sharedName(s.Name) }
+
+func sharedName(service string) string {
+	name, _, _ := strings.Cut(service, "/")
+	return name
 }
 
 // Limits are what a field that never changes may be.

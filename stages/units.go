@@ -2,6 +2,7 @@ package stages
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -20,6 +21,7 @@ import (
 type instance struct {
 	name, template string
 	app            declared.App
+	number         int // among the replicas of its service, from 1
 	stage          *stage
 	service        types.ServiceConfig
 	node           *yaml.Node // where the stage names it
@@ -35,6 +37,15 @@ func instanceName(app declared.App, service string) string {
 		return service
 	}
 	return shortened(app.Name + "-" + service)
+}
+
+// replicaName is the name of a service's container with this number, first being that of
+// the first one. No service's own name has a slash in it.
+func replicaName(first string, number int) string {
+	if number == 1 {
+		return first
+	}
+	return first + "/" + strconv.Itoa(number)
 }
 
 func shortened(name string) string {
@@ -55,8 +66,8 @@ func (r *reader) expand() {
 				d.units = append(d.units, Unit{App: app.Name})
 			}
 			for _, n := range d.Services {
-				if r.instantiate(d, app, n) {
-					d.units = append(d.units, Unit{Service: instanceName(app, n.Value), App: app.Name})
+				for _, name := range r.instantiate(d, app, n) {
+					d.units = append(d.units, Unit{Service: name, App: app.Name})
 				}
 			}
 		}
@@ -115,30 +126,52 @@ func (r *reader) serviceNames() []string {
 	return r.known
 }
 
-// instantiate notes the service's instance; false where there is none, for a
-// reason that was reported or because its profile is not active.
-func (r *reader) instantiate(d *stage, app declared.App, n *yaml.Node) bool {
+// instantiate notes the service's instances, one for each of its replicas, and returns their names;
+// none where there is none, for a reason that was reported, because its
+// profile is not active or because it is to have no container.
+func (r *reader) instantiate(d *stage, app declared.App, n *yaml.Node) (names []string) {
 	project := r.project(app)
 	if project == nil {
-		return false
+		return nil
 	}
 	service, ok := project.Services[n.Value]
 	if !ok {
-		return false
+		return nil
 	}
-	name := instanceName(app, n.Value)
-	i := &instance{name: name, template: n.Value, app: app, stage: d, service: service, node: n}
-	other := r.instances[name]
-	switch {
-	case other == nil:
-		r.instances[name] = i
-		return true
-	case other.template == i.template:
-		r.reportTwice(other, i)
-	default:
-		r.list.Add(d.Tree.Pos(n), "rename one of them", "%s would be the name of two: of %s and of %s", name, describe(other), describe(i))
+	first := instanceName(app, n.Value)
+	i := instance{name: first, template: n.Value, app: app, number: 1, stage: d, service: service, node: n}
+	replicas := service.GetScale()
+	switch other := r.instances[first]; {
+	case other != nil && other.template == i.template:
+		r.reportTwice(other, &i)
+		return nil
+	case other != nil:
+		r.list.Add(d.Tree.Pos(n), "rename one of them", "%s would be the name of two: of %s and of %s", first, describe(other), describe(&i))
+		return nil
+	case replicas == 0:
+		r.idle[first] = &i
 	}
-	return false
+	if replicas != 1 {
+		r.stack.Replicas[first] = replicas
+	}
+	for number := 1; number <= replicas; number++ {
+		own := i
+		own.name, own.number = replicaName(first, number), number
+		r.instances[own.name] = &own
+		names = append(names, own.name)
+	}
+	return names
+}
+
+// replicas are the instances of a template that share a name on the network, by number.
+func (r *reader) replicas(first, template string) (all []*instance) {
+	for number := 1; ; number++ {
+		i := r.instances[replicaName(first, number)]
+		if i == nil || i.template != template {
+			return all
+		}
+		all = append(all, i)
+	}
 }
 
 func describe(i *instance) string {
@@ -172,24 +205,24 @@ func (r *reader) specify(i *instance) {
 	id := r.identity(i)
 	spec := project.Spec(i.template, id, r.list)
 	if i.stage.Helpers() {
-		if policy := spec.Restart.Policy; policy == "always" || policy == "unless-stopped" {
+		if policy := spec.Restart.Policy; i.number == 1 && (policy == "always" || policy == "unless-stopped") {
 			r.list.Warn(r.source.At("services", i.template, "restart"), "retries: of the stage says how often a helper that failed is run again",
 				"restart: %s is left out: stage %s waits for the end of %s", policy, i.stage.Name, i.template)
 		}
 		// The engine must not start a helper again behind the runner's back: its exit would be lost.
 		spec.Restart = containers.Restart{}
 	}
-	if other := r.containers[spec.Name]; other != "" && spec.Name != "" {
+	if other := r.containers[spec.Name]; other != "" && spec.Name != "" && sharedName(other) != sharedName(i.name) {
 		r.list.Add(r.source.At("services", i.template, "container_name"), "leave container_name out, or put ${APP} into it where each app has one",
 			"the containers of %s and %s would both be named %s", other, i.name, spec.Name)
 	}
 	r.containers[spec.Name] = i.name
-	r.stack.Services[i.name] = Service{Name: i.name, Template: i.template, App: i.app.Name, Spec: spec}
+	r.stack.Services[i.name] = Service{Name: i.name, Template: i.template, App: i.app.Name, Number: i.number, Spec: spec}
 }
 
 func (r *reader) identity(i *instance) compose.Identity {
 	return compose.Identity{
-		Stack: r.stack.Name, Service: i.name, Template: i.template, App: i.app.Name, Number: 1,
+		Stack: r.stack.Name, Service: instanceName(i.app, i.template), Template: i.template, App: i.app.Name, Number: i.number,
 		Peer: func(service string) string {
 			for _, app := range []declared.App{i.app, {}} {
 				name := instanceName(app, service)
@@ -203,7 +236,7 @@ func (r *reader) identity(i *instance) compose.Identity {
 		DependsOn: func(service string) []string {
 			var names []string
 			for _, p := range r.peers(i, service) {
-				if !p.stage.Helpers() {
+				if !p.stage.Helpers() && p.number == 1 {
 					names = append(names, p.name)
 				}
 			}

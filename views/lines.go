@@ -347,12 +347,16 @@ var todo = []struct{ action, one, many string }{
 }
 
 // counts is "12 steps: 7 run already, 5 recorded as done, nothing new to do".
-func counts(plan map[string]int) string {
+func counts(counted map[string]int) string {
 	total := 0
 	var parts []string
-	rest := maps.Clone(plan)
+	rest := maps.Clone(counted)
+	if n := rest[plan.Removals]; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d to remove first", n))
+		delete(rest, plan.Removals)
+	}
 	for _, t := range todo {
-		n := plan[t.action]
+		n := counted[t.action]
 		delete(rest, t.action)
 		total += n
 		switch {
@@ -366,7 +370,7 @@ func counts(plan map[string]int) string {
 		total += rest[action]
 		parts = append(parts, fmt.Sprintf("%d %s", rest[action], action))
 	}
-	if Idle(plan) {
+	if Idle(counted) {
 		parts = append(parts, "nothing new to do")
 	}
 	return text.Joined(": ", text.Plural(total, "step"), strings.Join(parts, ", "))

@@ -98,7 +98,7 @@ func Status(stack string, run []events.Event, steps []*plan.Step, observed []con
 		if i, ok := index[c.Labels[containers.LabelStep]]; ok && report.Steps[i].Container == "" {
 			s := &report.Steps[i] // known from run.started only, which names no container
 			s.Container, s.Stage = c.Name, cmp.Or(s.Stage, c.Labels[containers.LabelStage])
-			s.App, s.Service = cmp.Or(s.App, c.Labels[containers.LabelApp]), cmp.Or(s.Service, c.Labels[containers.LabelService])
+			s.App, s.Service = cmp.Or(s.App, c.Labels[containers.LabelApp]), cmp.Or(s.Service, containers.InstanceOf(c.Labels))
 		}
 	}
 	for i := range report.Steps {

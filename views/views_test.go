@@ -349,8 +349,8 @@ func TestLinesOfARunWithNothingToDo(t *testing.T) {
 
 demo: done after 20ms
 
-  haf  runs, no port published
   api  http://localhost:8081
+  haf  runs, no port published
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)

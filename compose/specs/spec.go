@@ -49,6 +49,7 @@ func (c *Converter) Spec(service string, id Identity, list *problems.List) conta
 	v.networks()
 	v.links()
 	v.ports()
+	v.replicas()
 	v.namespaces()
 	v.security()
 	v.host()

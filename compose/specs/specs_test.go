@@ -280,14 +280,23 @@ func TestSpec(t *testing.T) {
 				s.PreStop = []containers.Hook{{Command: []string{"d"}}, {Command: []string{"e"}}}
 			}},
 		{name: "pre_start", service: `pre_start: [{command: [a]}]`, change: func(*containers.Spec) {}, said: []string{"error services.web.pre_start: pre_start is not carried over"}},
-		{name: "what is not carried", service: `{scale: 3, develop: {watch: [{path: ., action: rebuild}]}, deploy: {placement: {constraints: [a]}, update_config: {parallelism: 1}}, attach: false}`,
+		{name: "what only one of several can have", service: `{scale: 3, ports: ["80:80", "8000-8002:81", "82", "9000-9001:83"], networks: {default: {ipv4_address: 10.0.0.7}}}`,
+			change: func(s *containers.Spec) {
+				s.Networks[0].IPv4 = "10.0.0.7"
+				s.Ports = []containers.Port{{Host: "80", Container: 80, Protocol: "tcp"}, {Host: "8000-8002", Container: 81, Protocol: "tcp"}, {Container: 82, Protocol: "tcp"}, {Host: "9000-9001", Container: 83, Protocol: "tcp"}}
+			},
+			said: []string{
+				"error services.web.networks.default.ipv4_address: 3 containers of web cannot all have the address 10.0.0.7",
+				"error services.web.ports.0: 3 containers of web cannot all have the host's port 80",
+				"error services.web.ports.3: 3 containers of web cannot all have the host's port 9000-9001",
+			}},
+		{name: "what is not carried", service: `{develop: {watch: [{path: ., action: rebuild}]}, deploy: {placement: {constraints: [a]}, update_config: {parallelism: 1}}, attach: false}`,
 			change: func(*containers.Spec) {},
 			said: []string{
 				"warning services.web.attach: attach is not carried over",
 				"warning services.web.deploy.placement: deploy.placement is not carried over",
 				"warning services.web.deploy.update_config: deploy.update_config is not carried over",
 				"warning services.web.develop: develop is not carried over",
-				"warning services.web.scale: scale 3 is not carried over: there is one container",
 			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -54,13 +54,6 @@ func (v *conversion) uncarried() {
 			v.unknown(u.key)
 		}
 	}
-	if n := s.GetScale(); n != 1 {
-		path := []string{"deploy", "replicas"}
-		if s.Scale != nil {
-			path = []string{"scale"}
-		}
-		v.list.Warn(v.at(path...), "", "%s %d is not carried over: there is one container", strings.Join(path, "."), n)
-	}
 	if d := s.Deploy; d != nil {
 		for _, part := range []struct {
 			key string

@@ -25,6 +25,8 @@ type Options struct {
 	// Name is the stack's name. Empty: COMPOSE_PROJECT_NAME, then the files'
 	// name:, then the folder's.
 	Name string
+	// Scale is how many containers services are to have, whatever the files say.
+	Scale map[string]int
 	// Dir is what relative paths in the files start from. Empty: the first file's folder.
 	Dir string
 	// Environ is the environment, KEY=VALUE; it wins over .env files. nil: the process's own.

@@ -12,12 +12,14 @@ import (
 	"github.com/stagehand-dev/stagehand/runner/internal/record"
 )
 
-// Sweep removes a helper that outlived its reason. One that runs is stopped by
-// its own signal and grace first. How it ended is recorded, unless it is
+// Sweep removes a container that outlived its reason. One that runs is stopped by
+// its own signal and grace first, a service after its hooks. How it ended is recorded, unless it is
 // already, before the container goes: an exclusive volume that it held is not
 // to be handed on as if nothing had happened.
 func (c *Crew) Sweep(ctx context.Context, l plan.Leftover) error {
 	status := l.Status
+	service := containers.RoleOf(status.Labels) == containers.RoleService
+	hooks := ""
 	if status.Running() {
 		grace, err := time.ParseDuration(status.Labels[containers.LabelGrace])
 		if err != nil {
@@ -27,6 +29,9 @@ func (c *Crew) Sweep(ctx context.Context, l plan.Leftover) error {
 		intent.Outcome = events.Skipped
 		if err := c.Record.Emit(intent); err != nil {
 			return err
+		}
+		if service {
+			hooks = PreStop(ctx, c.Engine, status, c.Killed)
 		}
 		ended, err := c.stop(ctx, l.Container, grace)
 		if errors.Is(err, containers.ErrNotFound) {
@@ -38,17 +43,22 @@ func (c *Crew) Sweep(ctx context.Context, l plan.Leftover) error {
 		status = ended
 	}
 	if !l.Recorded {
-		if err := c.Record.Emit(c.stray(ctx, l, status)); err != nil {
+		e := c.stray(ctx, l, status)
+		e.Error = hooks
+		if err := c.Record.Emit(e); err != nil {
 			return err
 		}
 	}
 	if err := c.Engine.Destroy(ctx, l.Container); err != nil {
 		return fmt.Errorf("destroying %s: %w", l.Container, err)
 	}
+	if service {
+		return nil
+	}
 	return c.Record.Emit(c.strayEvent(events.HelperDestroyed, l))
 }
 
-// strayEvent is an event about a helper that was not this run's.
+// strayEvent is an event about a container that was not this run's.
 func (c *Crew) strayEvent(kind events.Kind, l plan.Leftover) events.Event {
 	return events.Event{
 		Kind: kind, Step: l.Step, Container: l.Container, Cause: l.Cause,
@@ -56,7 +66,7 @@ func (c *Crew) strayEvent(kind events.Kind, l plan.Leftover) events.Event {
 	}
 }
 
-// stray records the end of a helper that was not this run's.
+// stray records the end of a container that was not this run's.
 func (c *Crew) stray(ctx context.Context, l plan.Leftover, status containers.Status) events.Event {
 	e := c.strayEvent(events.ServiceStopped, l)
 	if !status.Ended() {

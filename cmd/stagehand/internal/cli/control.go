@@ -22,6 +22,8 @@ type controlVerb struct {
 	act func(context.Context, runner.ControlOptions) (runner.Result, error)
 	// fileless tells that a stack's name is enough.
 	fileless bool
+	// stops tells that there is a grace to be said.
+	stops bool
 }
 
 func (in *invocation) stop() *cobra.Command {
@@ -33,7 +35,7 @@ signal and stop_grace_period. The containers stay, for start or up. Helpers are
 left alone. With -p NAME no stack file is needed.`,
 		Example: `  stagehand stop
   stagehand stop api`,
-	}, controlVerb{runner.Stop, true})
+	}, controlVerb{runner.Stop, true, true})
 }
 
 func (in *invocation) start() *cobra.Command {
@@ -45,7 +47,7 @@ waits until each is ready as its stage says. It makes no container and runs no
 helper: that is up's.`,
 		Example: `  stagehand start
   stagehand start db api`,
-	}, controlVerb{runner.Start, false})
+	}, controlVerb{runner.Start, false, false})
 }
 
 func (in *invocation) restart() *cobra.Command {
@@ -57,25 +59,35 @@ start. Running services whose depends_on says restart: true of one of them are
 restarted with it. What changed in the stack file is not applied: that is up's.`,
 		Example: `  stagehand restart
   stagehand restart api`,
-	}, controlVerb{runner.Restart, false})
+	}, controlVerb{runner.Restart, false, true})
 }
 
 func (in *invocation) controls(cmd *cobra.Command, verb controlVerb) *cobra.Command {
 	var timeout lockTimeout
+	var stopping *grace
+	if verb.stops {
+		stopping = &grace{}
+		stopping.bind(cmd.Flags())
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return in.runControl(cmd.Context(), cmd.Name(), verb, timeout, args)
+		return in.runControl(cmd.Context(), cmd.Name(), verb, timeout, stopping, args)
 	}
 	timeout.bind(cmd.Flags())
 	in.bindQuiet(cmd.Flags())
 	return cmd
 }
 
-func (in *invocation) runControl(ctx context.Context, name string, verb controlVerb, timeout lockTimeout, words []string) (err error) {
+func (in *invocation) runControl(ctx context.Context, name string, verb controlVerb, timeout lockTimeout, stopping *grace, words []string) (err error) {
 	lock, err := in.lock(timeout)
 	if err != nil {
 		return err
 	}
 	o := runner.ControlOptions{Run: runID(), Lock: lock}
+	if stopping != nil {
+		if o.Grace, err = stopping.given(); err != nil {
+			return err
+		}
+	}
 	if verb.fileless {
 		o.Name, o.Stack, err = in.Target(ctx)
 	} else if o.Stack, err = in.Load(ctx); err == nil {
@@ -91,6 +103,11 @@ func (in *invocation) runControl(ctx context.Context, name string, verb controlV
 	list, err := containers.ListStack(ctx, w.Engine, o.Name)
 	if err != nil {
 		return exit.OfEngine(err)
+	}
+	if o.Stack != nil && !verb.fileless {
+		if o.Stack, err = in.LoadStanding(ctx, o.Stack, list); err != nil {
+			return err
+		}
 	}
 	if o.Services, err = services(o.Name, o.Stack, list, words); err != nil {
 		return err
@@ -134,8 +151,8 @@ func (in *invocation) control(ctx context.Context, w *workshop.Tools, o runner.C
 	return result, err
 }
 
-// services are the names in the stack of the services that words mean: a
-// service's own, or a template's, which stands for its container of each app.
+// services are the names in the stack of the services that words mean: that of one container, a
+// service's own, which stands for all of its containers, or a template's, for those of each app.
 // A helper, or a word that means nothing, is a misuse. Without the stack's
 // file (nil) the containers say what there is.
 func services(name string, stack *stages.Stack, list []containers.Status, words []string) ([]string, error) {
@@ -145,23 +162,30 @@ func services(name string, stack *stages.Stack, list []containers.Status, words 
 			known[word] = append(known[word], service)
 		}
 	}
-	if stack == nil {
-		for _, s := range list {
-			service := s.Labels[containers.LabelService]
-			if containers.RoleOf(s.Labels) == containers.RoleService {
-				add(service, service)
-			} else {
-				helpers[service] = true
-			}
+	standing := map[string]bool{}
+	for _, s := range list {
+		service, own := s.Labels[containers.LabelService], containers.InstanceOf(s.Labels)
+		standing[own] = true
+		if stack != nil && stack.StageOf(service) == nil {
+			continue
 		}
-	} else {
+		switch staying := containers.RoleOf(s.Labels) == containers.RoleService; {
+		case staying && (stack == nil || stack.Services[own].Name == ""): // of the latter the file has fewer
+			add(own, own)
+			add(service, own)
+		case !staying && stack == nil:
+			helpers[service] = true
+		}
+	}
+	if stack != nil {
 		for _, stage := range stack.Stages {
 			for _, u := range stage.Units {
 				service, ok := stack.Services[u.Service]
 				switch {
-				case !ok:
+				case !ok, service.Number > 1 && !standing[service.Name]:
 				case stage.Verb == stages.Start:
 					add(service.Name, service.Name)
+					add(service.Shared(), service.Name)
 					add(service.Template, service.Name)
 				default:
 					helpers[service.Name], helpers[service.Template] = true, true

@@ -24,6 +24,7 @@ import (
 func (in *invocation) down() *cobra.Command {
 	var volumes bool
 	var timeout lockTimeout
+	var stopping grace
 	cmd := &cobra.Command{
 		Use:   "down [OPTIONS]",
 		Short: "Stops and removes what the stack has made",
@@ -35,16 +36,23 @@ long as they do. With -p NAME no stack file is needed.`,
   stagehand down --volumes  # its data too
   stagehand -p demo down     # without its file`,
 		Args: flags.NoArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return in.runDown(cmd.Context(), volumes, timeout) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return in.runDown(cmd.Context(), volumes, timeout, stopping)
+		},
 	}
 	cmd.Flags().BoolVarP(&volumes, "volumes", "v", false, "remove the stack's volumes too, and forget what was done")
 	accepted(cmd.Flags(), "remove-orphans", "", "what the file does not name goes too: always so")
+	stopping.bind(cmd.Flags())
 	timeout.bind(cmd.Flags())
 	in.bindQuiet(cmd.Flags())
 	return cmd
 }
 
-func (in *invocation) runDown(ctx context.Context, volumes bool, timeout lockTimeout) (err error) {
+func (in *invocation) runDown(ctx context.Context, volumes bool, timeout lockTimeout, stopping grace) (err error) {
+	grace, err := stopping.given()
+	if err != nil {
+		return err
+	}
 	lock, err := in.lock(timeout)
 	if err != nil {
 		return err
@@ -73,7 +81,7 @@ func (in *invocation) runDown(ctx context.Context, volumes bool, timeout lockTim
 	defer over()
 	fan := &views.Fan{Keep: w.Ledger, Show: append(observers, view)}
 	err = runner.Down(ctx, runner.DownOptions{
-		Stack: name, Engine: w.Engine, Sink: fan, Ledger: w.Ledger, Run: runID(), Volumes: volumes, Order: stack, Kill: kill, Lock: lock,
+		Stack: name, Engine: w.Engine, Sink: fan, Ledger: w.Ledger, Run: runID(), Volumes: volumes, Order: stack, Grace: grace, Kill: kill, Lock: lock,
 	})
 	if broken := fan.Err(); broken != nil {
 		in.say("%v", broken)
@@ -104,7 +112,7 @@ func (in *invocation) downView(ctx context.Context, w *workshop.Tools, name stri
 	}
 	lines := in.lines(name, nil)
 	for _, s := range list {
-		lines.Steps = append(lines.Steps, cmp.Or(s.Labels[containers.LabelStep], s.Labels[containers.LabelService]))
+		lines.Steps = append(lines.Steps, cmp.Or(s.Labels[containers.LabelStep], containers.InstanceOf(s.Labels)))
 	}
 	switch {
 	case len(kept) > 0 && volumes:

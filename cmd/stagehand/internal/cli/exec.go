@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 
 type execOptions struct {
 	noTTY bool
+	index int
 	hook  containers.Hook
 }
 
@@ -48,6 +50,7 @@ given, and else reads standard input. What follows SERVICE is the command's. Wit
 	cmd.Flags().StringVarP(&o.hook.User, "user", "u", "", "as this `USER` (default the container's)")
 	cmd.Flags().StringVarP(&o.hook.WorkingDir, "workdir", "w", "", "in this `FOLDER` (default the container's)")
 	cmd.Flags().StringArrayVarP(&o.hook.Env, "env", "e", nil, "with this variable, `KEY=VALUE`, beside the container's")
+	cmd.Flags().IntVar(&o.index, "index", 1, "in the container with this `NUMBER`, of a service that has several")
 	cmd.Flags().BoolVar(&o.hook.Privileged, "privileged", false, "with all privileges")
 	accepted(cmd.Flags(), "interactive", "i", "standard input is the command's: always so")
 	accepted(cmd.Flags(), "tty", "t", "a terminal, where there is one: always so but for -T")
@@ -58,6 +61,9 @@ given, and else reads standard input. What follows SERVICE is the command's. Wit
 func (in *invocation) runExec(ctx context.Context, service string, o execOptions) error {
 	if in.flags.JSON {
 		return exit.Misuse("exec prints what the command prints: leave --json out")
+	}
+	if o.index > 1 {
+		service = fmt.Sprintf("%s/%d", service, o.index)
 	}
 	name, stack, err := in.Target(ctx)
 	if err != nil {
@@ -77,9 +83,9 @@ func (in *invocation) runExec(ctx context.Context, service string, o execOptions
 	}
 	found := map[string][]string{} // containers by the words that mean them
 	for _, s := range list {
-		own := s.Labels[containers.LabelService]
+		own := containers.InstanceOf(s.Labels)
 		found[own] = append(found[own], s.Name)
-		if stack != nil {
+		if stack != nil && own == s.Labels[containers.LabelService] {
 			if template := stack.Services[own].Template; template != "" && template != own {
 				found[template] = append(found[template], s.Name)
 			}

@@ -25,6 +25,7 @@ func (in *invocation) plan() *cobra.Command {
 		Args: flags.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.runPlan(cmd.Context(), mermaid, again) },
 	}
+	in.flags.Scale.Bind(cmd.Flags())
 	again.bind(cmd.Flags())
 	cmd.Flags().BoolVar(&mermaid, "mermaid", false, "as a Mermaid sequence diagram")
 	return cmd

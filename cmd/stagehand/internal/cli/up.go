@@ -63,6 +63,7 @@ the run has made is removed, volumes too.`,
 	cmd.Flags().BoolVar(&o.ephemeral, "ephemeral", false, "leave nothing behind, however this ends; stays in the foreground until Ctrl-C")
 	cmd.Flags().BoolVar(&o.keep, "keep-helpers", false, "leave the helpers of this run there when they have ended, until the next up without this flag, or down")
 	cmd.Flags().BoolVar(&o.build, "build", false, "build the images of services with build: first, also those that are there")
+	in.flags.Scale.Bind(cmd.Flags())
 	o.again.bind(cmd.Flags())
 	o.lock.bind(cmd.Flags())
 	o.reports.Bind(cmd.Flags())

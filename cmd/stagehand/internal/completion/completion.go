@@ -151,7 +151,7 @@ func (c *completer) services(staying bool) candidates {
 			s := stack.Services[name]
 			if stage := stack.StageOf(name); stage != nil && (!staying || stage.Verb == stages.Start) {
 				out = append(out, name+"\tservice of stage "+stage.Name)
-				if s.Template != name {
+				if s.Template != s.Shared() {
 					out = append(out, s.Template+"\tservice of each app")
 				}
 			}

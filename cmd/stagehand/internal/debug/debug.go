@@ -112,7 +112,7 @@ func (o Options) refuseHeld(ctx context.Context, step *plan.Step) error {
 		if s.Running() && slices.Contains(s.Volumes, step.Exclusive) {
 			return &exit.Error{Code: exit.Conflict, Err: fmt.Errorf(
 				"%s holds the volume %s, which %s must have for itself: stop it first, with %s",
-				s.Name, step.Exclusive, step.ID, o.Command("stop", s.Labels[containers.LabelService]))}
+				s.Name, step.Exclusive, step.ID, o.Command("stop", containers.InstanceOf(s.Labels)))}
 		}
 	}
 	return nil

@@ -24,6 +24,8 @@ type Globals struct {
 	Files, Profiles, EnvFiles []string
 	Name, Engine, Ledger      string
 	JSON                      bool
+	// Scale is a flag of some.
+	Scale Scale
 }
 
 // Bind declares the flags.
@@ -61,6 +63,9 @@ func (g *Globals) Command(stack string, words ...string) string {
 	add("--ledger", ledger.Public(g.Ledger)) // a password belongs into PGPASSWORD, not on a screen
 	for _, w := range words {
 		out = append(out, quote(w))
+	}
+	if words[0] == "up" || words[0] == "plan" {
+		add("--scale", g.Scale.words()...)
 	}
 	return strings.Join(out, " ")
 }

@@ -81,7 +81,7 @@ func once[T any](list []T, key func(T) string) []T {
 // identities are the names that a container goes by.
 func identities(s containers.Status) []string {
 	return unique([]string{
-		s.Labels[containers.LabelStep], s.Labels[containers.LabelStage], s.Labels[containers.LabelService], s.Labels[containers.LabelApp], s.Name,
+		s.Labels[containers.LabelStep], s.Labels[containers.LabelStage], s.Labels[containers.LabelService], containers.InstanceOf(s.Labels), s.Labels[containers.LabelApp], s.Name,
 	})
 }
 

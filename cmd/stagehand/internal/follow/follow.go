@@ -52,7 +52,7 @@ func Containers(ctx context.Context, engine containers.Engine, list []containers
 	p := &printer{o: o}
 	var sources []source
 	for _, s := range list {
-		src := source{name: s.Labels[containers.LabelService], step: s.Labels[containers.LabelStep], container: s.Name}
+		src := source{name: containers.InstanceOf(s.Labels), step: s.Labels[containers.LabelStep], container: s.Name}
 		if src.name == "" {
 			src.name = s.Name
 		}

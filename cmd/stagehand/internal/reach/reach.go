@@ -47,6 +47,9 @@ func Open(ctx context.Context, engine containers.Engine, services []containers.S
 	found := map[string]string{}
 	for _, s := range services {
 		name := cmp.Or(s.Labels[containers.LabelService], s.Name)
+		if containers.InstanceOf(s.Labels) != s.Labels[containers.LabelService] {
+			continue // the first one of several has the address
+		}
 		if len(s.Exposed) == 0 {
 			w.Unknown = append(w.Unknown, name+": neither it nor its image exposes a port")
 		}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/compose"
@@ -18,7 +20,7 @@ import (
 func (w *Workshop) Source() (compose.Options, error) {
 	o := compose.Options{
 		Files: slices.Clone(w.o.Flags.Files), Profiles: w.o.Flags.Profiles, EnvFiles: slices.Clone(w.o.Flags.EnvFiles),
-		Name: w.o.Flags.Name, Environ: w.o.Environ, Secrets: w.o.Masker,
+		Name: w.o.Flags.Name, Environ: w.o.Environ, Secrets: w.o.Masker, Scale: w.o.Flags.Scale,
 	}
 	for _, list := range [][]string{o.Files, o.EnvFiles} {
 		for i, file := range list {
@@ -56,7 +58,46 @@ func (w *Workshop) LoadFrom(ctx context.Context, o compose.Options) (*stages.Sta
 		return nil, err
 	}
 	w.Warn(stack)
-	return stack, nil
+	return stack, scalable(stack, o.Scale)
+}
+
+// scalable is an error where the stack has no such service.
+func scalable(stack *stages.Stack, scale map[string]int) error {
+	known := map[string]bool{}
+	for _, s := range stack.Services {
+		known[s.Template] = true
+	}
+	for name, replicas := range stack.Replicas {
+		if replicas == 0 {
+			known[name] = true
+		}
+	}
+	for name := range scale {
+		if !known[name] {
+			return exit.Misuse("--scale: %s has no service %q: %s", stack.Name, name, problems.OneOf(name, slices.Sorted(maps.Keys(known))))
+		}
+	}
+	return nil
+}
+
+// LoadStanding is Load with as many containers of each service as there are in list, where those are more.
+func (w *Workshop) LoadStanding(ctx context.Context, stack *stages.Stack, list []containers.Status) (*stages.Stack, error) {
+	o, err := w.Source()
+	if err != nil {
+		return nil, err
+	}
+	o.Scale = map[string]int{}
+	for _, s := range list {
+		service, known := stack.Services[s.Labels[containers.LabelService]]
+		number, err := strconv.Atoi(s.Labels[containers.LabelNumber])
+		if _, meant := stack.Services[containers.InstanceOf(s.Labels)]; known && !meant && err == nil {
+			o.Scale[service.Template] = max(o.Scale[service.Template], number)
+		}
+	}
+	if len(o.Scale) == 0 {
+		return stack, nil
+	}
+	return stages.Load(ctx, o)
 }
 
 // Warn tells the stack's warnings.
