@@ -278,3 +278,20 @@ func TestKilledWhileTakenDown(t *testing.T) {
 		})
 	}
 }
+
+// TestPreStartKilledAtEveryPoint: the runner dies before or after what comes before a service's start. It is
+// done anew then, as the service has not been started; nothing of it stays.
+func TestPreStartKilledAtEveryPoint(t *testing.T) {
+	stack := load(t, "testdata/prestart.yaml")
+	for _, gentle := range []bool{false, true} {
+		c := &court{t: t, want: undisturbed(t, stack, false)}
+		for point := 1; point <= c.want.points; point++ {
+			l := life{Dies: point}
+			if gentle {
+				l = life{Interrupt: point}
+			}
+			c.judge(story{stack: stack, lives: []life{l}, gentle: gentle})
+		}
+		t.Logf("%d points, %d stories, %d bad", c.want.points, c.stories, c.bad)
+	}
+}

@@ -377,6 +377,9 @@ func (w *world) units() []unit {
 				effect = spec.Command[i+1]
 			}
 			out = append(out, unit{spec.Name, effect, s.Verb != stages.Start, s.Finally})
+			for _, before := range spec.PreStart {
+				out = append(out, unit{container: before.Name, helper: true, everyRun: true})
+			}
 		}
 	}
 	return out

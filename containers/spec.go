@@ -66,6 +66,9 @@ type Spec struct {
 	// StopGrace is the time between the stop signal and SIGKILL; 0 means DefaultGrace.
 	StopGrace time.Duration `json:"stop_grace,omitempty"`
 
+	// PreStart are containers that do one job each, one after another, before this one is
+	// started, which stands by then: they may mount what it mounts. They have no labels but the file's.
+	PreStart []Spec `json:"pre_start,omitempty"`
 	// PostStart run inside the container once it has been started, PreStop before it is
 	// stopped, one after another. The engine knows nothing of them: the runner runs them.
 	PostStart []Hook `json:"post_start,omitempty"`

@@ -129,6 +129,7 @@ func (m *maker) severalServices(s *stages.Stage) bool {
 
 func (m *maker) step(s *stages.Stage, unit *stages.Unit, many bool) *Step {
 	step := &Step{ID: s.Name, Stage: s.Name, Verb: s.Verb, App: unit.App, Unit: unit}
+	var behind []string
 	if unit.App != "" {
 		step.ID += "/" + unit.App
 	}
@@ -138,14 +139,19 @@ func (m *maker) step(s *stages.Stage, unit *stages.Unit, many bool) *Step {
 		if many {
 			step.ID += "/" + service.Template
 		}
+		first := step.ID
 		if service.Number > 1 {
 			step.ID += "/" + strconv.Itoa(service.Number)
+			if len(m.stack.Services[service.Shared()].Spec.PreStart) > 0 {
+				behind = []string{first} // what is done before a service's start is done before all of its containers'
+			}
 		}
 		spec := service.Spec
 		step.Spec, step.Container, step.Image = &spec, spec.Name, spec.Image
 		step.Exclusive = m.exclusiveOf(spec)
 	}
 	step.After, step.Needs = m.needs(s, unit.App)
+	step.Needs = append(step.Needs, behind...)
 	step.WaitsFor = waitsFor(unit)
 	if s.Verb == stages.Await && step.Spec != nil {
 		step.Watches = m.servicesBefore(s, unit.App)

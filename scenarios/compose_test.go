@@ -330,33 +330,74 @@ func TestStagehandTakesOverWhatDockerComposeBroughtUp(t *testing.T) {
 	other.unchanged("all that", foreign, "")
 }
 
+// composeV5 runs Docker Compose v5 on the stack, and skips the test where there is none.
+func (s *stack) composeV5(args ...string) string {
+	s.t.Helper()
+	v5, err := filepath.Abs("../bench/bin/docker-compose5")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := os.Stat(v5); err != nil {
+		s.t.Skipf("no Docker Compose v5 to try it with: %v (make test-tools brings it)", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+	defer cancel()
+	out, err := command(ctx, s.env, v5, append([]string{"-p", s.name, "-f", s.files[0]}, args...)...)
+	if err != nil {
+		s.t.Fatalf("docker compose v5 %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
 // TestStagehandTakesOverWhatDockerComposeV5BroughtUp: it hashes bind mounts otherwise than v2, and db has one.
 func TestStagehandTakesOverWhatDockerComposeV5BroughtUp(t *testing.T) {
 	t.Parallel()
-	v5, err := filepath.Abs("../bench/bin/docker-compose5")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(v5); err != nil {
-		t.Skipf("no Docker Compose v5 to try it with: %v (make test-tools brings it)", err)
-	}
 	s := newShared(t, "theirs5")
-	up := func() string {
-		ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
-		defer cancel()
-		out, err := command(ctx, s.env, v5, "-p", s.name, "-f", s.files[0], "up", "--detach", "--wait")
-		if err != nil {
-			t.Fatalf("docker compose v5 up: %v\n%s", err, out)
-		}
-		return out
-	}
-	up()
+	s.composeV5("up", "--detach", "--wait")
 	made := s.containersOf()
 	if len(made) != 3 {
 		t.Fatalf("docker compose v5 made %v", made)
 	}
 	s.unchanged("stagehand up", made, s.stagehand(0, "up"))
-	s.unchanged("docker compose v5 up", made, up())
+	s.unchanged("docker compose v5 up", made, s.composeV5("up", "--detach", "--wait"))
+}
+
+// TestPreStart: what Docker Compose v5 does before it starts a service, in containers that mount what the service mounts, is done.
+func TestPreStart(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, "prestart")
+	s.file("compose.yaml", `services:
+  web:
+    image: `+actorImage+`
+    command: [trap, SIGTERM, 0s, exit, "0"]
+    volumes: [/own, "data:/data"]
+    environment: {WHO: web}
+    pre_start:
+      - {command: [append, /own/log, first]}
+      - {command: [append, /own/log, second, then, append, /data/log, kept]}
+volumes: {data: }
+`)
+	log := func(path string) string {
+		t.Helper()
+		return s.docker("exec", s.name+"-web-1", "/actor", "cat", path)
+	}
+	s.composeV5("up", "--detach", "--wait")
+	theirs := log("/own/log")
+	s.composeV5("down", "--volumes")
+	s.stagehand(0, "up")
+	if ours := log("/own/log"); ours != theirs || ours != "first\nsecond" {
+		t.Errorf("done before the start: %q, by docker compose %q", ours, theirs)
+	}
+	s.stagehand(0, "restart")
+	if got := log("/own/log"); got != "first\nsecond\nfirst\nsecond" {
+		t.Errorf("after a restart: %q", got)
+	}
+	if got := log("/data/log"); got != "kept\nkept" {
+		t.Errorf("in the volume: %q", got)
+	}
+	if left := s.named(); len(left) != 1 {
+		t.Errorf("left over: %v", left)
+	}
 }
 
 // unchanged fails the test unless the stack has these very containers.

@@ -1,6 +1,10 @@
 package stages
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/stagehand-dev/stagehand/containers"
+)
 
 // confide tells the stack's masker what its containers are given that is secret, and which names are none
 // whatever else is called by them.
@@ -22,25 +26,31 @@ func (s *Stack) confide() {
 		s.Secrets.Spare(v.Name)
 	}
 	for name, service := range s.Services {
-		spec := service.Spec
-		s.Secrets.Spare(name, service.Template, spec.Name, spec.Image)
-		s.pairs(spec.Env)
-		s.Secrets.Learn(spec.Entrypoint...)
-		s.Secrets.Learn(spec.Command...)
-		if spec.Health != nil {
-			s.Secrets.Learn(spec.Health.Test...)
+		s.Secrets.Spare(name, service.Template)
+		for _, spec := range append([]containers.Spec{service.Spec}, service.Spec.PreStart...) {
+			s.confideSpec(spec)
 		}
-		if spec.Build != nil {
-			s.pairs(spec.Build.Args)
-		}
-		for _, hook := range append(spec.PostStart, spec.PreStop...) {
-			s.pairs(hook.Env)
-			s.Secrets.Learn(hook.Command...)
-		}
-		for _, file := range spec.Files {
-			if file.Secret {
-				s.Secrets.Add(string(file.Content))
-			}
+	}
+}
+
+func (s *Stack) confideSpec(spec containers.Spec) {
+	s.Secrets.Spare(spec.Name, spec.Image)
+	s.pairs(spec.Env)
+	s.Secrets.Learn(spec.Entrypoint...)
+	s.Secrets.Learn(spec.Command...)
+	if spec.Health != nil {
+		s.Secrets.Learn(spec.Health.Test...)
+	}
+	if spec.Build != nil {
+		s.pairs(spec.Build.Args)
+	}
+	for _, hook := range append(spec.PostStart, spec.PreStop...) {
+		s.pairs(hook.Env)
+		s.Secrets.Learn(hook.Command...)
+	}
+	for _, file := range spec.Files {
+		if file.Secret {
+			s.Secrets.Add(string(file.Content))
 		}
 	}
 }

@@ -24,9 +24,6 @@ func (v *conversion) process() {
 	spec.StopGrace = duration(s.StopGracePeriod)
 	spec.Restart = v.restart()
 	spec.PostStart, spec.PreStop = hooks(s.PostStart), hooks(s.PreStop)
-	if len(s.PreStart) > 0 {
-		v.list.Add(v.at("pre_start"), "make it a service of its own, and depends_on it with condition: service_completed_successfully", "pre_start is not carried over")
-	}
 }
 
 func hooks(list []types.ServiceHook) []containers.Hook {

@@ -17,6 +17,7 @@ type conversion struct {
 	id      Identity
 	list    *problems.List
 	spec    *containers.Spec
+	within  []string // where in the service this stands; nil for the service itself
 }
 
 // Spec converts a service. What cannot be carried over is reported to list.
@@ -54,6 +55,7 @@ func (c *Converter) Spec(service string, id Identity, list *problems.List) conta
 	v.security()
 	v.host()
 	v.resources()
+	v.preStart()
 	v.labels()
 	v.uncarried()
 	return spec
@@ -61,7 +63,7 @@ func (c *Converter) Spec(service string, id Identity, list *problems.List) conta
 
 // at is the place of a key of the service.
 func (v *conversion) at(path ...string) problems.Pos {
-	return v.At(slices.Concat([]string{"services", v.key}, path)...)
+	return v.At(slices.Concat([]string{"services", v.key}, v.within, path)...)
 }
 
 // peer is the container's name of another service of the file.

@@ -279,7 +279,16 @@ func TestSpec(t *testing.T) {
 				s.PostStart = []containers.Hook{{Command: []string{"a", "b c"}, User: "1", Privileged: true, WorkingDir: "/w", Env: []string{"A=2", "Z=1"}}}
 				s.PreStop = []containers.Hook{{Command: []string{"d"}}, {Command: []string{"e"}}}
 			}},
-		{name: "pre_start", service: `pre_start: [{command: [a]}]`, change: func(*containers.Spec) {}, said: []string{"error services.web.pre_start: pre_start is not carried over"}},
+		{name: "pre_start", service: `{environment: {A: "1"}, user: "7", ports: ["80"], volumes: [/data], pre_start: [{command: [a], environment: {B: "2"}}, {image: other, user: "0", command: b, volumes: [/own], labels: {x: y}, configs: [none]}]}`,
+			change: func(s *containers.Spec) {
+				s.Env, s.User, s.Ports, s.Mounts = []string{"A=1"}, "7", []containers.Port{{Container: 80, Protocol: "tcp"}}, []containers.Mount{{Kind: containers.MountVolume, Target: "/data"}}
+				networks := []containers.Attachment{{Network: "demo_default"}}
+				s.PreStart = []containers.Spec{
+					{Name: "demo-web-1-pre-start-1", Image: "nginx", Pull: containers.PullMissing, Command: []string{"a"}, Env: []string{"A=1", "B=2"}, User: "7", Networks: networks, VolumesFrom: []string{"demo-web-1"}},
+					{Name: "demo-web-1-pre-start-2", Image: "other", Pull: containers.PullMissing, Command: []string{"b"}, Env: []string{"A=1"}, User: "0", Networks: networks, VolumesFrom: []string{"demo-web-1"},
+						Mounts: []containers.Mount{{Kind: containers.MountVolume, Target: "/own"}}, Labels: map[string]string{"x": "y"}},
+				}
+			}, said: []string{"error services.web.pre_start.1.configs.0: there is no config \"none\""}},
 		{name: "what only one of several can have", service: `{scale: 3, ports: ["80:80", "8000-8002:81", "82", "9000-9001:83"], networks: {default: {ipv4_address: 10.0.0.7}}}`,
 			change: func(s *containers.Spec) {
 				s.Networks[0].IPv4 = "10.0.0.7"

@@ -6,12 +6,47 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
+	"github.com/stagehand-dev/stagehand/plan"
 	"github.com/stagehand-dev/stagehand/runner/internal/record"
+	"github.com/stagehand-dev/stagehand/stages"
 )
+
+// preStart runs the containers that come before a service's own, which stands and is not started yet: each a
+// step of its own in what is recorded, done anew at each start of the service. One that fails is the step's failure.
+func (c *Crew) preStart(ctx context.Context, a *active) (outcome, bool) {
+	for i, spec := range a.spec.PreStart {
+		step := &plan.Step{
+			ID: fmt.Sprintf("%s/pre_start/%d", a.ID, i+1), Stage: a.Stage, Verb: stages.Run, App: a.App, Service: a.Service,
+			Action: plan.Create, Cause: a.ID + " is to be started", Container: spec.Name, Image: spec.Image, Spec: &spec, Unit: &stages.Unit{Service: a.Service, App: a.App},
+		}
+		spec.Labels = maps.Clone(spec.Labels)
+		if spec.Labels == nil {
+			spec.Labels = map[string]string{}
+		}
+		maps.Copy(spec.Labels, map[string]string{
+			containers.LabelProject: c.Stack.Name, containers.LabelStack: c.Stack.Name, containers.LabelStage: a.Stage,
+			containers.LabelStep: step.ID, containers.LabelGrace: spec.Grace().String(), containers.LabelRole: containers.RoleHelper,
+		})
+		if a.App != "" {
+			spec.Labels[containers.LabelApp] = a.App
+		}
+		ended, err := c.Execute(ctx, step, &stages.Stage{Name: a.Stage, Verb: stages.Run, Keep: a.stage.Keep}, "", func() {})
+		switch {
+		case err != nil:
+			return broke(err), false
+		case ctx.Err() != nil:
+			return interruption(ctx, "in pre_start"), false
+		case ended.Error != "":
+			return failed("pre_start: %s: %s", step.ID, ended.Error), false
+		}
+	}
+	return outcome{}, true
+}
 
 // postStart runs the hooks of a service that has just been started. One that
 // fails is the step's failure; the container stays.

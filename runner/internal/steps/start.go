@@ -114,6 +114,19 @@ func (c *Crew) bringUp(ctx context.Context, a *active) (string, outcome, bool) {
 			return "", o, false
 		}
 	}
+	if action == plan.Restart && len(a.spec.PreStart) > 0 {
+		switch gone, err := c.gone(ctx, a.Container); {
+		case err != nil:
+			return "", c.callFailed(ctx, err), false
+		case gone:
+			action = plan.Create
+		}
+	}
+	if action == plan.Restart {
+		if o, ok := c.preStart(ctx, a); !ok {
+			return "", o, false
+		}
+	}
 	err := containers.ErrNotFound
 	if action == plan.Restart {
 		// It may be gone since the plan was made: what a runner that died had asked the
@@ -127,6 +140,9 @@ func (c *Crew) bringUp(ctx context.Context, a *active) (string, outcome, bool) {
 		c.mu.Lock()
 		c.made = append(c.made, a.Container)
 		c.mu.Unlock()
+		if o, ok := c.preStart(ctx, a); !ok {
+			return "", o, false
+		}
 		err = c.Engine.Start(ctx, a.Container)
 	}
 	if err != nil {
