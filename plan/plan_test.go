@@ -64,3 +64,26 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("plan differs from %s (-want +got; go test ./plan -update writes it anew):\n%s", file, diff)
 	}
 }
+
+// What does not fit goes on below itself, or near the margin where there is no room beside the columns.
+func TestTextFitsTheTerminal(t *testing.T) {
+	cause := "argv changed: … \"a first long argument\" … → … \"another one\" …; environment changed: LOG, MODE"
+	p := &plan.Plan{Stack: "s", Stages: []*plan.Stage{{Name: "init", Verb: stages.Run, Steps: []string{"init"}}}, Steps: []*plan.Step{
+		{ID: "init", Stage: "init", Action: plan.Create, Container: "s-init-1", Cause: cause},
+	}}
+	for width, want := range map[int]string{
+		0: `  create    init  s-init-1  ` + cause + "\n",
+		80: `  create    init  s-init-1  argv changed: … "a first long argument" … → …
+                            "another one" …; environment changed: LOG, MODE
+`,
+		50: `  create    init  s-init-1  argv changed: … "a
+            first long argument" … → … "another
+            one" …; environment changed: LOG, MODE
+`,
+	} {
+		_, got, _ := strings.Cut(p.Text(width), "at once\n")
+		if got != want {
+			t.Errorf("in %d columns:\n%swant:\n%s", width, got, want)
+		}
+	}
+}

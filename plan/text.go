@@ -3,13 +3,17 @@ package plan
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/stagehand-dev/stagehand/stages"
 )
 
 // String is the plan for people and golden tests: stages from top to bottom,
 // a line a step with its action, its cause and what it waits for.
-func (p *Plan) String() string {
+func (p *Plan) String() string { return p.Text(0) }
+
+// Text is String with what does not fit into that many columns on further lines; 0 is no bound.
+func (p *Plan) Text(width int) string {
 	var b strings.Builder
 	todo := 0
 	for _, s := range p.Steps {
@@ -37,10 +41,10 @@ func (p *Plan) String() string {
 		}
 		for _, id := range stage.Steps {
 			s := byID[id]
-			line := fmt.Sprintf("  %-8s  %-*s  %-*s  %s", s.Action, idWidth, s.ID, containerWidth, target(s), s.Cause)
-			b.WriteString(strings.TrimRight(line, " ") + "\n")
+			before := fmt.Sprintf("  %-8s  %-*s  %-*s  ", s.Action, idWidth, s.ID, containerWidth, target(s))
+			b.WriteString(hanging(before, s.Cause, width))
 			for _, detail := range s.details() {
-				fmt.Fprintf(&b, "  %8s  %s\n", "", detail)
+				b.WriteString(hanging(fmt.Sprintf("  %8s  ", ""), detail, width))
 			}
 		}
 	}
@@ -53,8 +57,37 @@ func (p *Plan) String() string {
 		}
 	}
 	for _, l := range p.Sweep {
-		fmt.Fprintf(&b, "\nremove first: %s, %s\n", l.Container, l.Cause)
+		b.WriteString("\n" + hanging("remove first: ", l.Container+", "+l.Cause, width))
 	}
+	return b.String()
+}
+
+const (
+	// narrowest is the least room, in columns, that is worth a column of its own.
+	narrowest = 30
+	// indent is where further lines begin where there is no such room.
+	indent = 12
+)
+
+// hanging is text behind what stands before it, its further lines beginning below its first one.
+func hanging(before, text string, width int) string {
+	line, rest := before, strings.Fields(text)
+	margin := utf8.RuneCountInString(before)
+	if width == 0 || margin+utf8.RuneCountInString(text) <= width {
+		return strings.TrimRight(before+text, " ") + "\n"
+	}
+	if width-margin < narrowest {
+		margin = indent
+	}
+	var b strings.Builder
+	for _, word := range rest {
+		if utf8.RuneCountInString(line)+utf8.RuneCountInString(word) > width && strings.TrimSpace(line) != "" {
+			b.WriteString(strings.TrimRight(line, " ") + "\n")
+			line = strings.Repeat(" ", margin)
+		}
+		line += word + " "
+	}
+	b.WriteString(strings.TrimRight(line, " ") + "\n")
 	return b.String()
 }
 

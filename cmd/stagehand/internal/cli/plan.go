@@ -8,6 +8,7 @@ import (
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
+	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/terminal"
 	"github.com/stagehand-dev/stagehand/runner"
 	"github.com/stagehand-dev/stagehand/views"
 	sequence "github.com/stagehand-dev/stagehand/views/mermaid"
@@ -54,7 +55,7 @@ func (in *invocation) runPlan(ctx context.Context, mermaid bool, again again) er
 	if in.flags.JSON {
 		return views.WriteJSON(in.Stdout, p)
 	}
-	text := p.String()
+	text := p.Text(terminal.Width(in.Stdout))
 	if mermaid {
 		text = sequence.Draw(p)
 	}

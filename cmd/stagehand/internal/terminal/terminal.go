@@ -23,6 +23,19 @@ func Of(stream any) *os.File {
 	return file
 }
 
+// Width is how many columns the stream's terminal has; 0 where it is none.
+func Width(stream any) int {
+	file := Of(stream)
+	if file == nil {
+		return 0
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
 // Give gives the terminal, every key of it, to what a container runs until do is over; what that
 // prints goes to stdout.
 func Give(ctx context.Context, terminal *os.File, stdout io.Writer, do func(context.Context, containers.Terminal) error) error {
