@@ -13,6 +13,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -32,16 +33,26 @@ const flushLimit = 5 * time.Second
 func Wanted(getenv func(string) string) (bool, error) {
 	exporter := getenv("OTEL_TRACES_EXPORTER")
 	asked := exporter == "otlp" || getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != ""
-	protocol := cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf")
+	protocol := protocolOf(getenv)
 	switch {
 	case strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true"), exporter == "none":
 		return false, nil
 	case exporter != "" && exporter != "otlp":
 		return false, fmt.Errorf("OTEL_TRACES_EXPORTER=%s: only otlp and none are known here", exporter)
-	case asked && protocol != "http/protobuf":
-		return false, fmt.Errorf("the protocol %s for traces is not known here, only http/protobuf (port 4318 of most receivers)", protocol)
+	case asked && protocol != overHTTP && protocol != overGRPC:
+		return false, fmt.Errorf("the protocol %s for traces is not known here, only %s (port 4318 of most receivers) and %s (port 4317)", protocol, overHTTP, overGRPC)
 	}
 	return asked, nil
+}
+
+// The protocols by OpenTelemetry's names.
+const (
+	overHTTP = "http/protobuf"
+	overGRPC = "grpc"
+)
+
+func protocolOf(getenv func(string) string) string {
+	return cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), overHTTP)
 }
 
 // Traces is the view. It is an events.Sink of one run.
@@ -66,15 +77,25 @@ type span struct {
 }
 
 // New begins to send to where the process's OTEL_ variables say, as far as those are standard for
-// OTLP over HTTP. version is the program's; getenv finds TRACEPARENT, the span that the run belongs to. Close it.
+// OTLP. version is the program's; getenv finds the protocol, and TRACEPARENT, the span that the run belongs to. Close it.
 func New(ctx context.Context, version string, getenv func(string) string) (*Traces, error) {
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithRetry(otlptracehttp.RetryConfig{
-		Enabled: true, InitialInterval: 200 * time.Millisecond, MaxInterval: time.Second, MaxElapsedTime: flushLimit,
-	}))
+	exporter, err := exporterOf(ctx, protocolOf(getenv))
 	if err != nil {
 		return nil, err
 	}
 	return made(ctx, exporter, version, getenv)
+}
+
+func exporterOf(ctx context.Context, protocol string) (sdk.SpanExporter, error) {
+	const first, longest = 200 * time.Millisecond, time.Second
+	if protocol == overGRPC {
+		return otlptracegrpc.New(ctx, otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{
+			Enabled: true, InitialInterval: first, MaxInterval: longest, MaxElapsedTime: flushLimit,
+		}))
+	}
+	return otlptracehttp.New(ctx, otlptracehttp.WithRetry(otlptracehttp.RetryConfig{
+		Enabled: true, InitialInterval: first, MaxInterval: longest, MaxElapsedTime: flushLimit,
+	}))
 }
 
 func made(ctx context.Context, exporter sdk.SpanExporter, version string, getenv func(string) string) (*Traces, error) {

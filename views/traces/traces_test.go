@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -18,6 +19,8 @@ import (
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"go.opentelemetry.io/proto/otlp/common/v1"
 	spans "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stagehand-dev/stagehand/events"
@@ -222,6 +225,64 @@ func TestNobodyReceives(t *testing.T) {
 	}
 }
 
+// overNet takes OTLP over gRPC.
+type overNet struct {
+	collector.UnimplementedTraceServiceServer
+	mu       sync.Mutex
+	spans    []*spans.Span
+	service  string
+	metadata metadata.MD
+}
+
+func (o *overNet) Export(ctx context.Context, asked *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.metadata, _ = metadata.FromIncomingContext(ctx)
+	for _, of := range asked.ResourceSpans {
+		o.service = attributes(of.Resource.Attributes)["service.name"]
+		for _, scope := range of.ScopeSpans {
+			o.spans = append(o.spans, scope.Spans...)
+		}
+	}
+	return &collector.ExportTraceServiceResponse{}, nil
+}
+
+func TestOverGRPC(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, server := &overNet{}, grpc.NewServer()
+	collector.RegisterTraceServiceServer(server, o)
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(listener) })
+	t.Cleanup(func() {
+		server.Stop()
+		serving.Wait()
+	})
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+listener.Addr().String())
+	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "of=me")
+	view, err := New(t.Context(), "v1", func(name string) string { return map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range failing() {
+		_ = view.Emit(t.Context(), e)
+	}
+	if err := view.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var names []string
+	for _, s := range o.spans {
+		names = append(names, s.Name)
+	}
+	if o.service != "stagehand" || !slices.Contains(names, "up demo") || !slices.Contains(names, "setup/one") || !slices.Equal(o.metadata.Get("of"), []string{"me"}) {
+		t.Errorf("%s, %v: %v", o.service, o.metadata, names)
+	}
+}
+
 // TestARunThatIsCut: what has no end when the view is closed gets one.
 func TestARunThatIsCut(t *testing.T) {
 	r := newReceiver(t)
@@ -250,11 +311,12 @@ func TestWanted(t *testing.T) {
 	for environ, want := range map[string]string{
 		"": "false", "OTEL_SERVICE_NAME=x": "false",
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://x": "true", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://x": "true", "OTEL_TRACES_EXPORTER=otlp": "true",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://x OTEL_SDK_DISABLED=true":           "false",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://x OTEL_TRACES_EXPORTER=none":        "false",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://x OTEL_TRACES_EXPORTER=zipkin":      "false OTEL_TRACES_EXPORTER=zipkin: only otlp and none are known here",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://x OTEL_EXPORTER_OTLP_PROTOCOL=grpc": "false the protocol grpc for traces is not known here, only http/protobuf (port 4318 of most receivers)",
-		"OTEL_EXPORTER_OTLP_PROTOCOL=grpc":                                      "false",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://x OTEL_SDK_DISABLED=true":                "false",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://x OTEL_TRACES_EXPORTER=none":             "false",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://x OTEL_TRACES_EXPORTER=zipkin":           "false OTEL_TRACES_EXPORTER=zipkin: only otlp and none are known here",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://x OTEL_EXPORTER_OTLP_PROTOCOL=http/json": "false the protocol http/json for traces is not known here, only http/protobuf (port 4318 of most receivers) and grpc (port 4317)",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://x OTEL_EXPORTER_OTLP_PROTOCOL=grpc":      "true",
+		"OTEL_EXPORTER_OTLP_PROTOCOL=grpc":                                           "false",
 	} {
 		got, err := Wanted(func(name string) string {
 			for _, pair := range strings.Fields(environ) {
