@@ -62,19 +62,23 @@ func Tail(lines []string, n int) []string { return lines[max(len(lines)-n, 0):] 
 // Clean makes text safe to print on one line of a terminal: what a container
 // printed must not move the cursor or change the colours.
 func Clean(text string) string {
-	if utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl) {
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, unshown) {
 		return text
 	}
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\t', r == '\n', r == '\r':
 			return ' '
-		case unicode.IsControl(r):
+		case unshown(r):
 			return -1
 		}
 		return r
 	}, strings.ToValidUTF8(strings.TrimRight(text, "\r\n"), "\uFFFD"))
 }
+
+// unshown tells of what controls the terminal, or how wide the sign before it is: terminals, and those who
+// measure for them, disagree about the latter.
+func unshown(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Variation_Selector, r) }
 
 // Table aligns rows; the first is the heading. Cells of the last column are
 // not padded.
