@@ -85,9 +85,25 @@ func (l *Looker) look(ctx context.Context) (_ []report.Standing, err error) {
 		for _, row := range views.PS(byStack[name], engines.Host(info), false) {
 			s.Addresses = append(s.Addresses, row.URLs...)
 		}
+		if s.Run, err = atWork(ctx, engine, name); err != nil {
+			return nil, err
+		}
 		all = append(all, s)
 	}
 	return all, nil
+}
+
+// atWork is the ID of the run that has the stack's lease; "" for none.
+func atWork(ctx context.Context, engine containers.Engine, stack string) (run string, err error) {
+	leaser, ok := containers.AsLeaser(engine)
+	if !ok {
+		return "", nil
+	}
+	holder, err := leaser.LeaseHolder(ctx, stack)
+	if errors.Is(err, containers.ErrNotFound) {
+		return "", nil
+	}
+	return holder.Run, err
 }
 
 // shownLines of a container that still stands are shown.
