@@ -66,10 +66,7 @@ func listPage(l Listing, stream string) *page {
 	}
 	for _, r := range l.Runs {
 		one := listed{ID: text.Clean(r.ID), Verb: text.Clean(r.Verb), Began: r.Started.UTC().Format("2006-01-02 15:04:05 UTC")}
-		one.State, one.Tone = state(r.Ended, r.Verdict)
-		if slices.ContainsFunc(l.Standing, func(s Standing) bool { return s.Run != "" && s.Run == r.ID }) {
-			one.State, one.Tone = "running", "good"
-		}
+		one.State, one.Tone = state(r.Ended, r.Verdict, slices.ContainsFunc(l.Standing, func(s Standing) bool { return s.Run != "" && s.Run == r.ID }))
 		if !r.Ended.IsZero() {
 			one.Took = text.Duration(r.Ended.Sub(r.Started))
 		}

@@ -153,6 +153,9 @@ func (r Report) page() *page {
 	m := &maker{Report: r, run: timeline.Of(r.Run), by: map[string]*step{}}
 	for i, row := range m.run.Rows {
 		s := &step{Row: row, N: i + 1, State: row.State(), Tone: tone(row)}
+		if r.Goes && row.Outcome == "" && !row.Started.IsZero() {
+			s.State, s.Tone = goesOn()
+		}
 		m.steps = append(m.steps, s)
 		m.by[row.Step] = s
 	}
@@ -170,7 +173,7 @@ func (r Report) page() *page {
 		Title: text.Clean(m.run.Title()), Stack: text.Clean(m.run.Stack), Error: text.Clean(m.run.Error), Steps: len(m.steps),
 		Ticks: ticks(m.run.Took()), Stages: m.stages(), Shares: m.shares(), Commands: m.commands(),
 	}
-	p.State, p.Tone = state(m.run.Ended, m.run.Verdict)
+	p.State, p.Tone = state(m.run.Ended, m.run.Verdict, m.Goes)
 	p.Facts = m.facts()
 	for _, r := range m.run.Critical() {
 		p.Path = append(p.Path, m.by[r.Step])
@@ -214,9 +217,14 @@ func tone(r *timeline.Row) string {
 	return "idle"
 }
 
-// state is how a run ended, in a word, and the colour of that.
-func state(ended time.Time, verdict events.Verdict) (state, tone string) {
+// goesOn is the word for what has not ended yet, and the colour of that.
+func goesOn() (state, tone string) { return "running", "idle" }
+
+// state is how a run ended, in a word, and the colour of that. goes tells that it is at work.
+func state(ended time.Time, verdict events.Verdict, goes bool) (state, tone string) {
 	switch {
+	case ended.IsZero() && goes:
+		return goesOn()
 	case ended.IsZero():
 		return "no end", "warn"
 	case verdict == events.VerdictDone:
@@ -299,6 +307,9 @@ func (m *maker) complete(s *step) {
 		when := m.clock(s.Row.Started) + " to " + m.clock(m.run.End(s.Row))
 		if s.Row.Ended.IsZero() {
 			when = m.clock(s.Row.Started) + ", no end is recorded"
+			if m.Goes {
+				when = "since " + m.clock(s.Row.Started)
+			}
 		}
 		add("When", when)
 	}

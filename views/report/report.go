@@ -18,6 +18,8 @@ type Report struct {
 	// Standing are the last lines of containers that still stand, by their names. They
 	// take the place of what the events have of their steps.
 	Standing map[string][]string
+	// Goes tells that the run is at work: then what has no end is running.
+	Goes bool
 	// Command is the command line that runs words on the same stack, for hints;
 	// nil puts stagehand before them.
 	Command func(words ...string) string

@@ -76,7 +76,7 @@ func (in *invocation) reportOf(ctx context.Context, l *ledger.Ledger, run ledger
 	}
 	r.Run = all
 	in.learn(in.Key(l), all)
-	if r.Standing, err = in.standing(ctx, run); err != nil {
+	if err = in.standing(ctx, run, &r); err != nil {
 		if ctx.Err() != nil {
 			return r, err
 		}
@@ -85,13 +85,19 @@ func (in *invocation) reportOf(ctx context.Context, l *ledger.Ledger, run ledger
 	return r, nil
 }
 
-// standing is what the containers of a run that still stand have printed last, by
-// their names.
-func (in *invocation) standing(ctx context.Context, run ledger.Run) (_ map[string][]string, err error) {
+// standing puts into the report what the containers of its run that still stand have printed last, by
+// their names, and whether the run is at work.
+func (in *invocation) standing(ctx context.Context, run ledger.Run, r *report.Report) (err error) {
 	engine, err := in.Connect(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	return standing.Printed(ctx, in.discreet(engine), run.Stack, run.ID)
+	atWork, err := standing.AtWork(ctx, engine, run.Stack)
+	if err != nil {
+		return err
+	}
+	r.Goes = atWork == run.ID
+	r.Standing, err = standing.Printed(ctx, in.discreet(engine), run.Stack, run.ID)
+	return err
 }

@@ -85,7 +85,7 @@ func (l *Looker) look(ctx context.Context) (_ []report.Standing, err error) {
 		for _, row := range views.PS(byStack[name], engines.Host(info), false) {
 			s.Addresses = append(s.Addresses, row.URLs...)
 		}
-		if s.Run, err = atWork(ctx, engine, name); err != nil {
+		if s.Run, err = AtWork(ctx, engine, name); err != nil {
 			return nil, err
 		}
 		all = append(all, s)
@@ -93,8 +93,8 @@ func (l *Looker) look(ctx context.Context) (_ []report.Standing, err error) {
 	return all, nil
 }
 
-// atWork is the ID of the run that has the stack's lease; "" for none.
-func atWork(ctx context.Context, engine containers.Engine, stack string) (run string, err error) {
+// AtWork is the ID of the run that has the stack's lease; "" for none.
+func AtWork(ctx context.Context, engine containers.Engine, stack string) (run string, err error) {
 	leaser, ok := containers.AsLeaser(engine)
 	if !ok {
 		return "", nil
