@@ -76,6 +76,28 @@ func world(t *testing.T, command []string, change func(*containers.Spec)) (*memo
 	return engine, list
 }
 
+// dialled is a connection through to the container's program, which may only just have begun: until it
+// listens the way ends in a reset.
+func dialled(t *testing.T, address string) net.Conn {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.SetDeadline(end)
+			if _, err = io.WriteString(conn, "x"); err == nil {
+				_, err = io.ReadFull(conn, make([]byte, 1))
+			}
+			if err == nil {
+				return conn
+			}
+			_ = conn.Close()
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestWays(t *testing.T) {
 	t.Cleanup(func() { goleak.VerifyNone(t) })
 	engine, list := world(t, []string{"listen", ":7"}, func(s *containers.Spec) { s.Expose = []string{"7", "9", "53/udp"} })
@@ -91,12 +113,8 @@ func TestWays(t *testing.T) {
 		t.Fatalf("%q", ways.Environ)
 	}
 	_, address, _ := strings.Cut(ways.Environ[0], "=")
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := dialled(t, address)
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	sent := strings.Repeat("0123456789", 200_000) // more than buffers hold
 	go func() {
 		_, _ = io.WriteString(conn, sent)
