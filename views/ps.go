@@ -55,7 +55,7 @@ func PS(list []containers.Status, host string, all bool) []Row {
 		rows = append(rows, row)
 	}
 	slices.SortStableFunc(rows, func(a, b Row) int {
-		return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Container, b.Container))
+		return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Service, b.Service), text.Compare(a.Container, b.Container))
 	})
 	return rows
 }

@@ -40,7 +40,7 @@ func (l *Lines) summary(e events.Event) {
 	if len(l.serving) > 0 {
 		l.print("")
 	}
-	slices.Sort(l.serving)
+	slices.SortFunc(l.serving, text.Compare)
 	width := 0
 	for _, s := range l.serving {
 		width = max(width, strings.IndexByte(s, '\t'))
