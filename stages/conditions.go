@@ -94,7 +94,11 @@ func (r *reader) ofAll(app declared.App, node *yaml.Node) *yaml.Node {
 		if node.Kind != yaml.MappingNode || k%2 == 0 || out.Content[k-1].Value != "healthy" || child.Kind != yaml.ScalarNode {
 			continue
 		}
-		all := r.replicas(r.resolve(app, child.Value), child.Value)
+		i := r.instances[r.resolve(app, child.Value)]
+		if i == nil || i.number > 1 {
+			continue
+		}
+		all := r.replicas(i.name, i.template)
 		if len(all) < 2 {
 			continue
 		}
