@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"reflect"
 	"strings"
 
@@ -40,18 +41,49 @@ func (v Values) get(name, app string) (string, bool) {
 // are replaced, and the names of those that are not known. x itself is not
 // changed. Without marks it is x.
 func Resolve[T any](x T, values Values, app string) (T, []string) {
-	r := resolver{values: values, app: app}
-	out := r.copy(reflect.ValueOf(&x).Elem())
-	if !r.found {
+	v := reflect.ValueOf(&x).Elem()
+	if !marked(v) { // nearly all are not, and a copy of each is what a large plan would mostly cost
 		return x, nil
 	}
-	return out.Interface().(T), r.missing
+	r := resolver{values: values, app: app}
+	return r.copy(v).Interface().(T), r.missing
+}
+
+// marked tells whether there is a mark in any of the strings that copy looks at.
+func marked(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.String:
+		return strings.Contains(v.String(), stages.HandedOpen)
+	case reflect.Pointer, reflect.Interface:
+		return !v.IsNil() && marked(v.Elem())
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() && marked(v.Field(i)) {
+				return true
+			}
+		}
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			return bytes.Contains(v.Bytes(), []byte(stages.HandedOpen))
+		}
+		for i := range v.Len() {
+			if marked(v.Index(i)) {
+				return true
+			}
+		}
+	case reflect.Map:
+		for it := v.MapRange(); it.Next(); {
+			if marked(it.Key()) || marked(it.Value()) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 type resolver struct {
 	values  Values
 	app     string
-	found   bool
 	missing []string
 }
 
@@ -148,7 +180,6 @@ func (r *resolver) replace(text string) string {
 			b.WriteString(stages.HandedOpen + rest)
 			return b.String()
 		}
-		r.found = true
 		value, known := r.values.get(name, r.app)
 		if !known {
 			r.missing = append(r.missing, name)
