@@ -20,6 +20,7 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/backoff"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/failure"
+	"github.com/stagehand-dev/stagehand/sleep"
 )
 
 // Options say where and how a lease is held. All must be set.
@@ -313,7 +314,7 @@ func (l *Lease) write(kind byte, text []byte) {
 // listen reads the echo until the connection ends.
 func (l *Lease) listen(conn types.HijackedResponse) {
 	defer l.lose(nil) // unless it was released, which closed the connection
-	readLines(conn, func(kind byte, text []byte) {
+	readLines(conn.Reader, func(kind byte, text []byte) {
 		switch kind {
 		case lineBeat:
 			if number, err := strconv.Atoi(string(text)); err == nil {
@@ -413,16 +414,56 @@ func Await(ctx context.Context, api *client.Client, name string, token int64) ([
 	case !held(found.State):
 		return nil, nil
 	}
-	// What was told before is read too, and may come a second time.
-	conn, err := api.ContainerAttach(ctx, found.ID, container.AttachOptions{Stream: true, Stdout: true, Logs: true})
+	conn, err := api.ContainerAttach(ctx, found.ID, container.AttachOptions{Stream: true, Stdout: true})
 	var notes [][]byte
 	switch {
 	case err == nil:
+		var before [][]byte
+		var reading sync.WaitGroup
+		reading.Go(func() { before = logged(ctx, api, found.ID) })
 		notes = allNotes(ctx, api, found.ID, conn)
+		reading.Wait()
+		notes = joined(before, notes)
 	case !cerrdefs.IsNotFound(err) && !cerrdefs.IsConflict(err):
 		return nil, err
 	}
 	return notes, removed(ctx, api, found.ID)
+}
+
+// attachTime is how long after its answer the engine may take to attach.
+const attachTime = 100 * time.Millisecond
+
+// logged are the notes that the engine has kept until it has attached for certain: those that come
+// while it does so would be lost to the one who asks it for both at once.
+func logged(ctx context.Context, api *client.Client, id string) (notes [][]byte) {
+	for _, wait := range []time.Duration{0, attachTime} { // the second time it may be gone
+		if sleep.For(ctx, wait) != nil {
+			return notes
+		}
+		body, err := api.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true})
+		if err != nil {
+			return notes
+		}
+		if found := readNotes(body); len(found) > len(notes) {
+			notes = found
+		}
+		_ = body.Close()
+	}
+	return notes
+}
+
+// joined are the notes of the log and, behind its last one, those of the stream: it began somewhere within.
+func joined(before, stream [][]byte) [][]byte {
+	if len(before) == 0 {
+		return stream
+	}
+	last := before[len(before)-1]
+	for i := len(stream) - 1; i >= 0; i-- {
+		if bytes.Equal(stream[i], last) {
+			return append(before, stream[i+1:]...)
+		}
+	}
+	return append(before, stream...)
 }
 
 // lateLimit is how long after the container's removal what it told may be on its way.
@@ -449,7 +490,11 @@ func allNotes(ctx context.Context, api *client.Client, id string, conn types.Hij
 		case <-ctx.Done():
 		}
 	})
-	readLines(conn, func(kind byte, text []byte) {
+	return readNotes(conn.Reader)
+}
+
+func readNotes(output io.Reader) (notes [][]byte) {
+	readLines(output, func(kind byte, text []byte) {
 		if kind == lineNote {
 			notes = append(notes, bytes.Clone(text))
 		}
@@ -457,12 +502,12 @@ func allNotes(ctx context.Context, api *client.Client, id string, conn types.Hij
 	return notes
 }
 
-// readLines hands on the lines of an attached container's output until it ends.
-func readLines(conn types.HijackedResponse, handle func(kind byte, text []byte)) {
+// readLines hands on the lines of a container's output until it ends.
+func readLines(output io.Reader, handle func(kind byte, text []byte)) {
 	reader, writer := io.Pipe()
 	var group sync.WaitGroup
 	group.Go(func() {
-		_, err := stdcopy.StdCopy(writer, io.Discard, conn.Reader)
+		_, err := stdcopy.StdCopy(writer, io.Discard, output)
 		writer.CloseWithError(err)
 	})
 	lines := bufio.NewReader(reader)

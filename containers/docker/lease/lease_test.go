@@ -210,3 +210,25 @@ func TestReleasedBeforeItRuns(t *testing.T) {
 		t.Errorf("allows after its release: %v", err)
 	}
 }
+
+// The stream begins somewhere within what the log has, or behind it.
+func TestNotesOfLogAndStream(t *testing.T) {
+	of := func(text string) (notes [][]byte) {
+		for word := range strings.FieldsSeq(text) {
+			notes = append(notes, []byte(word))
+		}
+		return notes
+	}
+	for _, c := range [][3]string{
+		{"", "", ""}, {"", "a b", "a b"}, {"a b", "", "a b"}, {"a b", "b c", "a b c"}, {"a b c", "c", "a b c"}, {"a b", "a b c d", "a b c d"},
+		{"a", "b c", "a b c"}, {"a b c", "b", "a b c b"},
+	} {
+		var got []string
+		for _, note := range joined(of(c[0]), of(c[1])) {
+			got = append(got, string(note))
+		}
+		if strings.Join(got, " ") != c[2] {
+			t.Errorf("log %q, stream %q: %q, want %q", c[0], c[1], got, c[2])
+		}
+	}
+}
