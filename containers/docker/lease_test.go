@@ -1,17 +1,21 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
 
 	"github.com/stagehand-dev/stagehand/containers"
 )
@@ -24,6 +28,44 @@ func leaseEngine(t *testing.T) *Engine {
 		t.Fatal(err)
 	}
 	return openEngine(t, Options{ProbeBinary: binary})
+}
+
+// Nothing is lost of the shortest life: who waits listens before the lease's container runs.
+func TestWhoWaitsBeforeALeaseRunsHearsAll(t *testing.T) {
+	t.Parallel()
+	engine := leaseEngine(t)
+	name := fmt.Sprintf("le%d-short", os.Getpid())
+	ctx := t.Context()
+	attached, broken := engine.api.Events(ctx, events.ListOptions{Filters: filters.NewArgs(
+		filters.Arg("event", "attach"), filters.Arg("label", containers.LabelLease+"="+name))})
+	lease, err := engine.Lease(ctx, name, containers.Holder{Run: "short"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease.Tell([]byte("one"))
+	const waiting = 3
+	var group sync.WaitGroup
+	for range waiting {
+		group.Go(func() {
+			notes, err := engine.AwaitRelease(ctx, name, lease.Token())
+			notes = slices.CompactFunc(notes, bytes.Equal) // one may come twice
+			if got := string(bytes.Join(notes, []byte(" "))); err != nil || got != "one two" {
+				t.Errorf("notes %q, %v", got, err)
+			}
+		})
+	}
+	for range waiting + 1 { // the holder too
+		select {
+		case <-attached:
+		case err := <-broken:
+			t.Fatal(err)
+		}
+	}
+	lease.Tell([]byte("two"))
+	if err := lease.Release(ctx); err != nil {
+		t.Error(err)
+	}
+	group.Wait()
 }
 
 // What a runner leaves that died between the creation of its lease's container and the

@@ -172,7 +172,7 @@ func leaseAwaited(t *testing.T, h Harness) {
 			return err
 		})
 	}
-	s.pause(300 * time.Millisecond) // lets the calls begin
+	s.pause(3 * time.Second) // lets the calls begin, on a busy machine too
 	lease.Tell([]byte("late"))
 	s.must(lease.Release(s.ctx))
 	for i, result := range results {

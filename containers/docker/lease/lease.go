@@ -407,47 +407,78 @@ func Await(ctx context.Context, api *client.Client, name string, token int64) ([
 		return nil, err
 	case holder.Token != token:
 		return nil, nil
-	case unstarted(found.State):
-		if gone, err := reclaim(ctx, api, found.ID); gone || err != nil {
-			return nil, err
-		}
-	case !held(found.State):
+	case !held(found.State) && !unstarted(found.State):
 		return nil, nil
 	}
-	conn, err := api.ContainerAttach(ctx, found.ID, container.AttachOptions{Stream: true, Stdout: true})
+	return hear(ctx, api, found.ID, unstarted(found.State))
+}
+
+// hear returns the notes told in the container of that ID, once it is removed. One that does not run
+// yet is listened to before it does, so that nothing of a short life is missed.
+func hear(ctx context.Context, api *client.Client, id string, early bool) ([][]byte, error) {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	attach := func() (types.HijackedResponse, error) {
+		return api.ContainerAttach(ctx, id, container.AttachOptions{Stream: true, Stdout: true})
+	}
+	var beside sync.WaitGroup
+	var before [][]byte
+	listening := make(chan struct{})
+	beside.Go(func() { before = logged(ctx, api, id, listening) })
+	conn, err := attach()
+	switch {
+	case early && err == nil:
+		beside.Go(func() {
+			if _, err := reclaim(ctx, api, id); err != nil {
+				fail(err)
+			}
+		})
+	case early && !cerrdefs.IsNotFound(err): // Podman's: only of one that runs
+		if _, err = reclaim(ctx, api, id); err == nil {
+			conn, err = attach()
+		}
+	}
+	close(listening)
 	var notes [][]byte
 	switch {
 	case err == nil:
-		var before [][]byte
-		var reading sync.WaitGroup
-		reading.Go(func() { before = logged(ctx, api, found.ID) })
-		notes = allNotes(ctx, api, found.ID, conn)
-		reading.Wait()
-		notes = joined(before, notes)
+		notes = allNotes(ctx, api, id, conn)
 	case !cerrdefs.IsNotFound(err) && !cerrdefs.IsConflict(err):
+		fail(err)
+	}
+	beside.Wait()
+	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	return notes, removed(ctx, api, found.ID)
+	return joined(before, notes), removed(ctx, api, id)
 }
 
-// attachTime is how long after its answer the engine may take to attach.
-const attachTime = 100 * time.Millisecond
+// logTime is how long what a container says may be on its way into the engine's log.
+const logTime = 100 * time.Millisecond
 
-// logged are the notes that the engine has kept until it has attached for certain: those that come
-// while it does so would be lost to the one who asks it for both at once.
-func logged(ctx context.Context, api *client.Client, id string) (notes [][]byte) {
-	for _, wait := range []time.Duration{0, attachTime} { // the second time it may be gone
-		if sleep.For(ctx, wait) != nil {
-			return notes
-		}
+// logged are the notes of the engine's log: of the time before the stream, which has begun when
+// listening is closed. A container that ends takes its log with it, so that it is read early too.
+func logged(ctx context.Context, api *client.Client, id string, listening <-chan struct{}) (notes [][]byte) {
+	read := func() (there bool) {
 		body, err := api.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true})
 		if err != nil {
-			return notes
+			return !cerrdefs.IsNotFound(err)
 		}
+		defer body.Close()
 		if found := readNotes(body); len(found) > len(notes) {
 			notes = found
 		}
-		_ = body.Close()
+		return true
+	}
+	if !read() {
+		return notes
+	}
+	select {
+	case <-listening:
+	case <-ctx.Done():
+	}
+	if read() && sleep.For(ctx, logTime) == nil {
+		read()
 	}
 	return notes
 }
