@@ -311,6 +311,10 @@ func SortPorts(ports []string) []string {
 // LogOptions choose what Logs reads. The zero value is all there is until now.
 type LogOptions struct {
 	Follow bool
+	// Ahead, with Follow and nothing else, is for a container that is made and not started yet: its log
+	// from the first byte on, and its end soon after the container's. An engine that cannot
+	// promise that of the container answers errors.ErrUnsupported, and is asked again once it runs.
+	Ahead bool
 	// Tail is the number of last lines to begin with; 0 means all.
 	Tail int
 	// Since leaves out what is older, by the engine's clock; zero means all.

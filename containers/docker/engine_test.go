@@ -289,3 +289,18 @@ func TestAHelpersEndAsHeard(t *testing.T) {
 		}
 	}
 }
+
+// What a helper prints is read ahead of its start wherever the engine is reached without anything in between.
+func TestHelpersAreReadAhead(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	if !strings.HasPrefix(s.api.DaemonHost(), "unix:") {
+		t.Skip("the engine is reached through a network")
+	}
+	spec := s.spec("job", "exit 0")
+	spec.Labels[containers.LabelRole] = containers.RoleHelper
+	s.create(spec)
+	reader, err := s.Logs(t.Context(), spec.Name, containers.LogOptions{Follow: true, Ahead: true})
+	s.must(err)
+	s.must(reader.Close())
+}

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -19,6 +20,7 @@ var logCases = []Case{
 	{"tail gives the last lines", logsTail},
 	{"follow gives lines as they come and ends with the container", logsFollow},
 	{"follow of an ended container gives all and ends", logsFollowEnded},
+	{"ahead of its start a container's log is asked for, and is whole", logsAhead},
 	{"timestamps stand before each line, and since leaves out what is older", logsTimes},
 }
 
@@ -90,6 +92,34 @@ func logsFollowEnded(t *testing.T, h Harness) {
 	text, err := io.ReadAll(reader)
 	s.must(err)
 	equal(s, "log", string(text), "n 1\nn 2\nn 3\n")
+}
+
+func logsAhead(t *testing.T, h Harness) {
+	s := newStage(t, h)
+	spec := s.spec("a", "count 2000 n then long 50000 then print last then exit 3")
+	spec.Labels[containers.LabelRole] = containers.RoleHelper
+	s.create(spec)
+	reader, err := h.Engine.Logs(s.ctx, spec.Name, containers.LogOptions{Follow: true, Ahead: true})
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("the engine has no stream of what does not run yet")
+	}
+	s.must(err)
+	defer reader.Close()
+	s.must(h.Engine.Start(s.ctx, spec.Name))
+	text, err := io.ReadAll(reader)
+	s.must(err)
+	equal(s, "exit code", s.wait(spec.Name).ExitCode, 3)
+	if want := s.logs(spec.Name, containers.LogOptions{}); string(text) != want || !strings.HasSuffix(want, "last\n") {
+		t.Errorf("%d bytes ahead of its start, %d afterwards", len(text), len(want))
+	}
+
+	// A reading of what never starts ends when it is told to.
+	spec = s.spec("b", "exit 0")
+	spec.Labels[containers.LabelRole] = containers.RoleHelper
+	s.create(spec)
+	reader, err = h.Engine.Logs(s.ctx, spec.Name, containers.LogOptions{Follow: true, Ahead: true})
+	s.must(err)
+	s.check(reader.Close())
 }
 
 func logsTimes(t *testing.T, h Harness) {

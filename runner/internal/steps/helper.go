@@ -37,11 +37,11 @@ func (c *Crew) helper(ctx context.Context, a *active, over <-chan error) outcome
 		status, err := c.Engine.Wait(life, a.Container)
 		ended <- helperEnd{status, err}
 	}()
-	if o, ok := c.startHelper(ctx, a); !ok {
+	output, o, ok := c.startHelper(ctx, life, a)
+	if !ok {
 		return o
 	}
 	a.underway()
-	output := c.follow(life, a, containers.LogOptions{})
 
 	var end helperEnd
 	var stopped *outcome // why it was stopped before it had done its work
@@ -145,14 +145,21 @@ func (c *Crew) makeHelper(ctx context.Context, a *active) (image string, o outco
 	return image, outcome{}, true
 }
 
-func (c *Crew) startHelper(ctx context.Context, a *active) (outcome, bool) {
-	if a.Action == plan.Adopt && a.attempt == 1 {
-		return outcome{}, true
+// startHelper starts the container, if it is not an adopted one, and reads what it prints for as long as life lasts.
+func (c *Crew) startHelper(ctx, life context.Context, a *active) (out *output, o outcome, ok bool) {
+	if a.Action != plan.Adopt || a.attempt > 1 {
+		out = c.ahead(life, a)
+		if err := c.Engine.Start(ctx, a.Container); err != nil {
+			if out != nil {
+				out.drop()
+			}
+			return nil, c.startFailed(ctx, a, err), false
+		}
 	}
-	if err := c.Engine.Start(ctx, a.Container); err != nil {
-		return c.startFailed(ctx, a, err), false
+	if out == nil {
+		out = c.follow(life, a, containers.LogOptions{})
 	}
-	return outcome{}, true
+	return out, outcome{}, true
 }
 
 // image makes the image available and returns its ID.

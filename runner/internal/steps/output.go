@@ -59,9 +59,24 @@ type output struct {
 	lastText string
 }
 
-// follow reads the container's log until it ends or ctx does. The goroutines are
-// owned by the output: finish waits for them.
+// ahead reads the log of a container that is about to be started; nil where the engine cannot.
+func (c *Crew) ahead(ctx context.Context, a *active) *output {
+	reader, err := c.Engine.Logs(ctx, a.Container, containers.LogOptions{Follow: true, Ahead: true})
+	if err != nil { // the one after the start tells why
+		return nil
+	}
+	return c.output(ctx, a, func(context.Context) (io.ReadCloser, error) { return reader, nil })
+}
+
+// follow reads the container's log until it ends or ctx does.
 func (c *Crew) follow(ctx context.Context, a *active, o containers.LogOptions) *output {
+	o.Follow = true
+	return c.output(ctx, a, func(ctx context.Context) (io.ReadCloser, error) { return c.Engine.Logs(ctx, a.Container, o) })
+}
+
+// output reads what open opens until it ends or ctx does. The goroutines are
+// owned by the output: finish and drop wait for them.
+func (c *Crew) output(ctx context.Context, a *active, open func(context.Context) (io.ReadCloser, error)) *output {
 	ctx, cancel := context.WithCancel(ctx)
 	out := &output{values: map[string]string{}, secrets: c.Stack.Secrets, done: make(chan struct{}), cancel: cancel}
 	var telling sync.WaitGroup
@@ -70,8 +85,7 @@ func (c *Crew) follow(ctx context.Context, a *active, o containers.LogOptions) *
 		defer close(out.done)
 		defer telling.Wait()
 		defer cancel()
-		o.Follow = true
-		reader, err := c.Engine.Logs(ctx, a.Container, o)
+		reader, err := open(ctx)
 		if err != nil {
 			out.err = err
 			return
@@ -169,6 +183,12 @@ func (o *output) last() string {
 	return "last said: " + o.lastText
 }
 
+// drop ends the reading.
+func (o *output) drop() {
+	o.cancel()
+	<-o.done
+}
+
 // finish waits until all that the ended container printed has been read. A
 // stream that broke is read again from the beginning, patiently: a value that
 // a helper handed on is lost for good once the helper is recorded without it. The
@@ -181,8 +201,7 @@ func (o *output) finish(ctx context.Context, engine containers.Engine, name stri
 			return nil
 		}
 	case <-time.After(outputPatience):
-		o.cancel()
-		<-o.done
+		o.drop()
 	}
 	deadline := time.Now().Add(rereadPatience)
 	for {

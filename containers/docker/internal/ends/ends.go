@@ -32,9 +32,10 @@ type Listener struct {
 // New is a Listener that does not listen yet.
 func New(api *client.Client) *Listener { return &Listener{api: api} }
 
-// End is how a container ended that did not run out of memory.
+// End is how a container ended.
 type End struct {
 	ExitCode          int
+	OOM               bool // some process of it ran out of memory
 	Started, Finished time.Time
 }
 
@@ -123,9 +124,9 @@ func (s *stream) take(m events.Message) {
 		s.oom[id] = true
 	case events.ActionDie:
 		code, err := strconv.Atoi(m.Actor.Attributes["exitCode"])
-		if started, known := s.started[id]; known && err == nil && !s.oom[id] {
+		if started, known := s.started[id]; known && err == nil {
 			for heard := range s.hearing[id] {
-				heard <- End{ExitCode: code, Started: started, Finished: at}
+				heard <- End{ExitCode: code, OOM: s.oom[id], Started: started, Finished: at}
 			}
 			delete(s.hearing, id)
 		}
@@ -136,7 +137,7 @@ func (s *stream) take(m events.Message) {
 
 // Of is where the container's next end is heard, once at most; nothing is where nothing can be. Only
 // those ends are told of which nobody has to ask the engine more: of a container
-// that it does not start again, that has not run out of memory, and that
+// that it does not start again, and that
 // leaves nothing behind which another one may be waiting for, such as a port.
 // Whoever waits asks the engine beside: a stream may break, or this call come too late. leave must be called.
 func (l *Listener) Of(c container.InspectResponse) (next <-chan End, leave func()) {

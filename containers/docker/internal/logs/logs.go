@@ -37,26 +37,40 @@ func Open(ctx context.Context, api *client.Client, heard *ends.Listener, name st
 		tty:   found.Config != nil && found.Config.Tty,
 		lines: lineWriter{out: writer, keepTimes: opts.Timestamps},
 	}
-	// A followed log is opened again for each run of the container: the time
-	// of the last line is where it goes on.
-	f.lines.times = opts.Timestamps || opts.Follow
+	leave := func() {}
+	if opts.Ahead || opts.Follow && found.State.Running {
+		f.end, leave = heard.Of(found)
+	}
+	begin := f.begin
+	if opts.Ahead {
+		begin = f.attach
+	}
 	// The first answer is waited for here, so that a container without
 	// readable logs is an error of this call.
-	body, err := f.open(ctx, opts.Since, opts.Tail)
+	copying, err := begin(ctx, found)
 	if err != nil {
 		cancel()
+		leave()
 		return nil, err
-	}
-	leave := func() {}
-	if opts.Follow && found.State.Running {
-		f.end, leave = heard.Of(found)
 	}
 	stream := &logStream{PipeReader: reader, cancel: cancel}
 	stream.done.Go(func() {
 		defer leave()
-		writer.CloseWithError(f.run(ctx, body))
+		writer.CloseWithError(copying())
 	})
 	return stream, nil
+}
+
+// begin opens the engine's log; copying is to its end.
+func (f *follower) begin(ctx context.Context, _ container.InspectResponse) (copying func() error, err error) {
+	// A followed log is opened again for each run of the container: the time
+	// of the last line is where it goes on.
+	f.lines.times = f.opts.Timestamps || f.opts.Follow
+	body, err := f.open(ctx, f.opts.Since, f.opts.Tail)
+	if err != nil {
+		return nil, err
+	}
+	return func() error { return f.run(ctx, body) }, nil
 }
 
 // logStream owns the goroutine that fills its pipe.

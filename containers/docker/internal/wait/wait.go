@@ -149,7 +149,7 @@ func (s *succeeded) status(before container.InspectResponse) containers.Status {
 func awaitExit(ctx context.Context, next <-chan container.WaitResponse, lost <-chan error, heard <-chan ends.End) (container.WaitResponse, error) {
 	select {
 	case end := <-heard:
-		if end.ExitCode == 0 {
+		if end.ExitCode == 0 && !end.OOM {
 			return container.WaitResponse{}, &succeeded{end}
 		}
 		// A failure is looked at in full.

@@ -112,6 +112,7 @@ func TestAnEndIsHeardOf(t *testing.T) {
 		"a success":                   {created: after, heard: true},
 		"a failure":                   {created: after, code: 3},
 		"out of memory":               {created: after, oom: true},
+		"killed for want of memory":   {created: after, code: 137, oom: true},
 		"older than the stream":       {created: before},
 		"restarted by the engine":     {created: after, host: `{"RestartPolicy": {"Name": "always"}}`},
 		"with a port that others use": {created: after, host: `{"PortBindings": {"80/tcp": [{"HostPort": "80"}]}}`},
