@@ -121,7 +121,7 @@ func TestCauses(t *testing.T) {
 			"api/alpha":   "recreate: uses a value that is handed on in this run",
 		}},
 		{"asked for", func(s *stages.Stack, f plan.Facts) {
-			asked, err := plan.Select(plan.Make(s, plan.Facts{}, now), []string{"setup/beta"}, []string{"api"})
+			asked, err := plan.Again{Rerun: []string{"setup/beta"}, From: []string{"api"}}.Select(plan.Make(s, plan.Facts{}, now))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -30,7 +30,7 @@ type Facts struct {
 	Stops map[string]Stop
 	// Disproved says, by step ID, why the proof of a recorded step does not hold.
 	Disproved map[string]string
-	// Asked says, by step ID, who asked for the step to be done again: see Select.
+	// Asked says, by step ID, who asked for the step to be done again: see Again.
 	Asked map[string]string
 	// Apps of the stack that are registered, by name; nil where no registry is kept.
 	Apps map[string]events.App

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/stagehand-dev/stagehand/stages"
 )
 
 // Unknown is a word of --rerun or --from that names nothing in the plan.
@@ -19,13 +21,21 @@ func (u *Unknown) Error() string {
 	return fmt.Sprintf("--%s %s: no such step or stage", u.Flag, u.Word)
 }
 
-// Select finds the steps that the user wants to be done again: rerun holds
-// step IDs, stages, STAGE/APP or apps; from holds stages, each meant with all
-// that come after it. It returns by step ID which flag asked, for
+// Again is what the user wants to be done although it is done.
+type Again struct {
+	// Rerun are step IDs, stages, STAGE/APP or apps.
+	Rerun []string
+	// From are stages, each meant with all that come after it.
+	From []string
+	// Services are to be made anew, all of them.
+	Services bool
+}
+
+// Select finds the steps that are meant. It returns by step ID which flag asked, for
 // Facts.Asked. The error is an *Unknown.
-func Select(p *Plan, rerun, from []string) (map[string]string, error) {
+func (a Again) Select(p *Plan) (map[string]string, error) {
 	asked := map[string]string{}
-	for _, word := range rerun {
+	for _, word := range a.Rerun {
 		found := p.named(word)
 		if len(found) == 0 {
 			return nil, &Unknown{Flag: "rerun", Word: word, Candidates: p.names()}
@@ -34,7 +44,7 @@ func Select(p *Plan, rerun, from []string) (map[string]string, error) {
 			asked[id] = "asked for by --rerun"
 		}
 	}
-	for _, word := range from {
+	for _, word := range a.From {
 		if !slices.ContainsFunc(p.Stages, func(s *Stage) bool { return s.Name == word }) {
 			return nil, &Unknown{Flag: "from", Word: word, Candidates: p.stageNames()}
 		}
@@ -48,6 +58,11 @@ func Select(p *Plan, rerun, from []string) (map[string]string, error) {
 			if after[s.Stage] && asked[s.ID] == "" {
 				asked[s.ID] = "asked for by --from " + word
 			}
+		}
+	}
+	for _, s := range p.Steps {
+		if a.Services && s.Verb == stages.Start && s.Container != "" && asked[s.ID] == "" {
+			asked[s.ID] = "asked for by --force-recreate"
 		}
 	}
 	return asked, nil

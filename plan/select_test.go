@@ -29,7 +29,7 @@ func TestSelect(t *testing.T) {
 		{"", "setup/beta", "", "--from setup/beta"},
 		{"", "alpha", "", "--from alpha"},
 	} {
-		asked, err := plan.Select(p, strings.Fields(test.rerun), strings.Fields(test.from))
+		asked, err := plan.Again{Rerun: strings.Fields(test.rerun), From: strings.Fields(test.from)}.Select(p)
 		var unknown *plan.Unknown
 		if errors.As(err, &unknown) != (test.unknown != "") || err != nil && !strings.Contains(err.Error(), test.unknown) {
 			t.Errorf("--rerun %s --from %s: error %v", test.rerun, test.from, err)
@@ -37,5 +37,13 @@ func TestSelect(t *testing.T) {
 		if got := strings.Join(slices.Sorted(maps.Keys(asked)), " "); got != test.want {
 			t.Errorf("--rerun %s --from %s: %s, want %s", test.rerun, test.from, got, test.want)
 		}
+	}
+	asked, err := plan.Again{Rerun: []string{"api/alpha"}, Services: true}.Select(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"api/alpha": "asked for by --rerun", "api/beta": "asked for by --force-recreate", "db": "asked for by --force-recreate"}
+	if !maps.Equal(asked, want) {
+		t.Errorf("services: %v, want %v", asked, want)
 	}
 }

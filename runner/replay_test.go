@@ -144,7 +144,7 @@ func TestWhatIsAskedForIsDoneAgain(t *testing.T) {
 			{nil, []string{"api"}, []string{"api/a", "api/b", "api/c"}},
 			{[]string{"haf"}, nil, []string{"app-live/a", "app-live/b", "app-live/c", "haf", "live"}},
 		} {
-			asked, err := plan.Select(plan.Make(&s.Stack, plan.Facts{}, time.Now()), test.rerun, test.from)
+			asked, err := plan.Again{Rerun: test.rerun, From: test.from}.Select(plan.Make(&s.Stack, plan.Facts{}, time.Now()))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -52,7 +52,7 @@ type Options struct {
 	// Run is the run's ID.
 	Run string
 	// Asked are the steps to do again although they are done, by ID, each with
-	// the cause to tell: see plan.Select.
+	// the cause to tell: see plan.Again.
 	Asked map[string]string
 	// OnFailure overrides the stack's own; "" leaves it.
 	OnFailure stages.StackFailure

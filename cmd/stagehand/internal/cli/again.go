@@ -13,16 +13,17 @@ import (
 )
 
 // again are the flags of up and plan for what is to be done once more.
-type again struct{ rerun, from []string }
+type again plan.Again
 
 func (a *again) bind(f *pflag.FlagSet) {
-	f.StringArrayVar(&a.rerun, "rerun", nil, "do the `STEP` again although it is done, and what depends on it; a step, a stage, STAGE/APP or an app; may be repeated")
-	f.StringArrayVar(&a.from, "from", nil, "do the `STAGE` and all that come after it again; services among them are made anew; may be repeated")
+	f.StringArrayVar(&a.Rerun, "rerun", nil, "do the `STEP` again although it is done, and what depends on it; a step, a stage, STAGE/APP or an app; may be repeated")
+	f.StringArrayVar(&a.From, "from", nil, "do the `STAGE` and all that come after it again; services among them are made anew; may be repeated")
+	f.BoolVar(&a.Services, "force-recreate", false, "make all services anew, also those that run unchanged; helpers that are done stay done")
 }
 
 // steps are the IDs of the steps that are meant, each with the cause to tell.
-func (a *again) steps(stack *stages.Stack) (map[string]string, error) {
-	asked, err := plan.Select(plan.Make(stack, plan.Facts{}, time.Now()), a.rerun, a.from)
+func (a again) steps(stack *stages.Stack) (map[string]string, error) {
+	asked, err := plan.Again(a).Select(plan.Make(stack, plan.Facts{}, time.Now()))
 	var unknown *plan.Unknown
 	if errors.As(err, &unknown) {
 		return nil, exit.Misuse("%v: %s", unknown, problems.OneOf(unknown.Word, unknown.Candidates))

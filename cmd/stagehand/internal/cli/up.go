@@ -94,7 +94,7 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 		if policy == stages.KeepUp {
 			return exit.Misuse("--ephemeral and --on-failure keep exclude each other")
 		}
-		if len(o.again.rerun)+len(o.again.from) > 0 {
+		if len(o.again.Rerun)+len(o.again.From) > 0 {
 			return exit.Misuse("--ephemeral does everything from the beginning: leave --rerun and --from out")
 		}
 		if o.keep {

@@ -27,19 +27,19 @@ func ToPull(stack *stages.Stack, words []string, say Say) ([]Image, error) {
 		return nil, err
 	}
 	for _, s := range services {
-		i := Image{s.Spec.Image, s.Spec.Platform}
-		switch {
-		case slices.Contains(out, i):
-		case s.Spec.Build != nil || s.Spec.Pull == containers.PullNever:
-			if len(words) > 0 {
-				say("%s is left out: it is built here, or its pull_policy is never", s.Name)
+		if len(words) > 0 && !pulled(s.Spec) {
+			say("%s is left out: it is built here, or its pull_policy is never", s.Name)
+		}
+		for _, spec := range append([]containers.Spec{s.Spec}, s.Spec.PreStart...) {
+			if i := (Image{spec.Image, spec.Platform}); pulled(spec) && !slices.Contains(out, i) {
+				out = append(out, i)
 			}
-		default:
-			out = append(out, i)
 		}
 	}
 	return out, nil
 }
+
+func pulled(spec containers.Spec) bool { return spec.Build == nil && spec.Pull != containers.PullNever }
 
 // Pull pulls the images, tells each that is there then, one at a time, and says which cannot be had and how
 // many these are. The error is the engine's, or that of told.
