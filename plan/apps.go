@@ -64,7 +64,7 @@ func (m *maker) registerApps() {
 	}
 	steps := map[string][]*Step{}
 	for _, step := range m.plan.Steps {
-		if step.App != "" && (step.Spec != nil || step.Verb != stages.Await) {
+		if step.App != "" && (step.Container != "" || step.Verb != stages.Await) {
 			steps[step.App] = append(steps[step.App], step)
 		}
 	}

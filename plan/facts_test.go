@@ -54,7 +54,10 @@ func recorded(step *plan.Step, facts plan.Facts, at time.Time) plan.Fact {
 		Values: map[string]string{"token": "x"}, Parts: step.Parts,
 		Volumes: plan.Identities(step.Relies, facts.Volumes),
 	}
-	if step.Spec != nil {
+	switch {
+	case step.Action == plan.Skip:
+		fact.Parts = facts.Steps[step.ID].Parts
+	case step.Spec != nil:
 		resolved, _ := plan.Resolve(*step.Spec, plan.Values{"SETUP_TOKEN": {step.App: "x"}}, step.App)
 		fact.Parts = plan.PartsOf(resolved, nil)
 	}

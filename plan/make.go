@@ -105,6 +105,9 @@ func (m *maker) stage(s *stages.Stage) {
 		work.own[unit.App].add(mine)
 		work.all.add(mine)
 		work.last[unit.App] = append(work.last[unit.App], step.ID)
+		if step.Action == Skip && step.Helper() && step.Exclusive == "" {
+			step.Spec = nil // most steps are such ones where there are many
+		}
 		if step.Exclusive != "" && step.Action != Skip && step.Action != Adopt {
 			m.holds[step.Exclusive] = step.ID
 		}

@@ -191,7 +191,8 @@ type Step struct {
 	// told to stop by a run that died meanwhile.
 	Stopping bool `json:"stopping,omitempty"`
 
-	// Spec is the container to make, labels included; nil for inline steps.
+	// Spec is the container to make, labels included; nil for inline steps, and for a skipped helper's
+	// that holds no volume for itself: nobody makes or stops it.
 	// It still holds the marks of values that are handed on.
 	Spec *containers.Spec `json:"-"`
 	Unit *stages.Unit     `json:"-"`
@@ -203,7 +204,7 @@ type Step struct {
 
 // Helper tells whether the step's container ends by itself.
 func (s *Step) Helper() bool {
-	return s.Spec != nil && (s.Verb == stages.Run || s.Verb == stages.Await)
+	return s.Container != "" && (s.Verb == stages.Run || s.Verb == stages.Await)
 }
 
 // Removals is what Counts has the number of containers under that are to be removed first.

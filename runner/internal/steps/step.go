@@ -178,7 +178,7 @@ func ending(step *plan.Step, attempt int, o outcome) events.Event {
 	if o.held {
 		e.Exclusive = step.Exclusive
 	}
-	if step.Spec == nil {
+	if step.Container == "" {
 		e.Spec = step.Hash
 		if o.kind == events.Done {
 			e.Parts = step.Parts
