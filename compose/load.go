@@ -21,7 +21,7 @@ func (s *Source) Load(ctx context.Context, vars func(name string) (string, bool)
 	var project *types.Project
 	err := sources.ErrBroken
 	if !s.read.Broken {
-		project, err = s.read.Run(ctx, s.read.Configs(only, nil), env, true)
+		project, err = s.read.Load(ctx, only, env)
 	}
 	if ctx.Err() != nil {
 		return nil

@@ -93,7 +93,7 @@ func Needed(services map[string]any, only func(string) bool) map[string]bool {
 
 // named is all that is left of a service that others may refer to.
 func named(service map[string]any) map[string]any {
-	left := map[string]any{"image": "left-out"}
+	left := map[string]any{"image": "left-out", "network_mode": "none"} // lest there is a network for its sake
 	if profiles, ok := service["profiles"].([]any); ok {
 		left["profiles"] = Copied(profiles)
 	}

@@ -23,6 +23,9 @@ func (a *again) bind(f *pflag.FlagSet) {
 
 // steps are the IDs of the steps that are meant, each with the cause to tell.
 func (a again) steps(stack *stages.Stack) (map[string]string, error) {
+	if len(a.Rerun)+len(a.From) == 0 && !a.Services {
+		return nil, nil
+	}
 	asked, err := plan.Again(a).Select(plan.Make(stack, plan.Facts{}, time.Now()))
 	var unknown *plan.Unknown
 	if errors.As(err, &unknown) {
