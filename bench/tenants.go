@@ -124,7 +124,7 @@ func upgradeTenants(ctx context.Context, args []string) (took upgraded, err erro
 		return upgraded{}, err
 	}
 	began := time.Now()
-	if _, err := runner.Plan(ctx, stack, engine, book, nil, nil); err != nil {
+	if _, err := runner.Plan(ctx, stack, engine, book, nil, runner.Wish{}); err != nil {
 		return upgraded{}, err
 	}
 	planned := time.Since(began)

@@ -142,6 +142,8 @@ type Stage struct {
 	MaxParallel int      `json:"max_parallel,omitempty"`
 	PerApp      bool     `json:"per_app,omitempty"`
 	Finally     bool     `json:"finally,omitempty"`
+	// LeftOut: it has steps, but none in this part of the plan.
+	LeftOut bool `json:"left_out,omitempty"`
 
 	Source *stages.Stage `json:"-"`
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/stagehand-dev/stagehand/stages"
 )
 
-// Unknown is a word of --rerun or --from that names nothing in the plan.
+// Unknown is a word that names nothing in the plan.
 type Unknown struct {
-	// Flag is rerun or from.
+	// Flag is rerun or from; empty for a word of a Part.
 	Flag, Word string
 	// Candidates are the words that would have been understood.
 	Candidates []string
@@ -18,6 +18,9 @@ type Unknown struct {
 
 // Error names the word.
 func (u *Unknown) Error() string {
+	if u.Flag == "" {
+		return fmt.Sprintf("%s: no such service, step, stage or app", u.Word)
+	}
 	return fmt.Sprintf("--%s %s: no such step or stage", u.Flag, u.Word)
 }
 

@@ -32,7 +32,7 @@ func (p *Plan) Text(width int) string {
 		byID[s.ID] = s
 	}
 	for _, stage := range p.Stages {
-		if stage.Verb == stages.Upgrade && len(stage.Steps) == 0 {
+		if stage.LeftOut || stage.Verb == stages.Upgrade && len(stage.Steps) == 0 {
 			continue
 		}
 		fmt.Fprintf(&b, "\n%s\n", stage.heading())

@@ -110,7 +110,7 @@ func (r *rehearsal) pass(ctx context.Context, p *pass) (end ending, err error) {
 	if ctx.Err() != nil {
 		return end, context.Cause(ctx)
 	}
-	left, err := runner.Plan(ctx, r.Stack, r.Engine, p.ledger, r.key, nil)
+	left, err := runner.Plan(ctx, r.Stack, r.Engine, p.ledger, r.key, runner.Wish{})
 	if err != nil {
 		return end, err
 	}

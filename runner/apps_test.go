@@ -53,7 +53,7 @@ func TestAnotherCountIsAConflict(t *testing.T) {
 		if !errors.As(err, &deployed) || !errors.Is(err, containers.ErrConflict) || !strings.Contains(err.Error(), "NumPartitions=3 but was previously deployed with NumPartitions=2") {
 			t.Fatal(err)
 		}
-		if _, err := runner.Plan(t.Context(), &cut("3").Stack, b.engine, b.book, nil, nil); !errors.As(err, &deployed) {
+		if _, err := runner.Plan(t.Context(), &cut("3").Stack, b.engine, b.book, nil, runner.Wish{}); !errors.As(err, &deployed) {
 			t.Errorf("plan: %v", err)
 		}
 		if err := runner.CheckApps(t.Context(), &cut("3").Stack, b.engine, b.book); !errors.As(err, &deployed) {

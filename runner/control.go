@@ -206,7 +206,7 @@ func (c *controller) prepare(ctx context.Context, list []containers.Status) erro
 	}
 	facts.Steps = factsOf(c.recorded, c.Stack, c.Key)
 	whole := plan.Make(c.Stack, facts, time.Now())
-	c.plan = narrowed(whole, func(s *plan.Step) bool { return s.Verb == stages.Start && slices.Contains(c.names, s.Service) })
+	c.plan = whole.Narrowed(func(s *plan.Step) bool { return s.Verb == stages.Start && slices.Contains(c.names, s.Service) })
 	for _, step := range c.plan.Steps {
 		switch {
 		case step.Action == plan.Skip: // its volume was handed over to a later service
@@ -282,50 +282,4 @@ func (c *controller) end(walked schedule.Result, broken error) (Result, error) {
 	result, e := verdict(c.verb, c.run.began, walked, broken)
 	result.Plan = c.plan
 	return result, errors.Join(broken, c.run.record.Emit(e))
-}
-
-// narrowed is the plan with no other steps than those, in the same order: what
-// stood between two of them is a door that stands open.
-func narrowed(whole *plan.Plan, keep func(*plan.Step) bool) *plan.Plan {
-	out, kept := &plan.Plan{Stack: whole.Stack}, map[string]bool{}
-	for _, step := range whole.Steps {
-		kept[step.ID] = keep(step)
-	}
-	for _, stage := range whole.Stages {
-		own := *stage
-		own.Steps = slices.DeleteFunc(slices.Clone(stage.Steps), func(id string) bool { return !kept[id] })
-		out.Stages = append(out.Stages, &own)
-	}
-	for _, step := range whole.Steps {
-		if !kept[step.ID] {
-			continue
-		}
-		own := *step
-		own.After, own.Needs = slices.Clone(step.After), nil
-		seen := map[string]bool{}
-		var through func(ids []string)
-		through = func(ids []string) {
-			for _, id := range ids {
-				if seen[id] {
-					continue
-				}
-				seen[id] = true
-				if kept[id] {
-					own.Needs = append(own.Needs, id)
-					continue
-				}
-				passed := whole.Step(id)
-				own.After = append(own.After, passed.After...)
-				through(passed.Needs)
-			}
-		}
-		through(step.Needs)
-		for own.Follows != "" && !kept[own.Follows] {
-			own.Follows = whole.Step(own.Follows).Follows
-		}
-		slices.Sort(own.After)
-		own.After = slices.Compact(own.After)
-		out.Steps = append(out.Steps, &own)
-	}
-	return out
 }

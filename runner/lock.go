@@ -67,7 +67,7 @@ func turnTo(ctx context.Context, turn *lock.Turn, stack *stages.Stack, engine co
 	for {
 		// Told anew each time: a holder that was waited for has told more.
 		book := &informed{Ledger: opts.Ledger, told: turn.Told()}
-		p, known, err := prepare(ctx, stack, engine, book, engineID, opts.Key, opts.Asked)
+		p, known, err := prepare(ctx, stack, engine, book, engineID, opts.Key, opts.Wish)
 		if err != nil {
 			return nil, known, err
 		}

@@ -148,13 +148,13 @@ func TestWhatIsAskedForIsDoneAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b.opts.Asked = asked
+			b.opts.Wish.Asked = asked
 			result := b.up(s)
 			wantDone(t, result)
 			if got := slices.Sorted(maps.Keys(again(result.Plan))); !slices.Equal(got, test.want) {
 				t.Errorf("--rerun %v --from %v did %v, want %v", test.rerun, test.from, got, test.want)
 			}
-			b.opts.Asked = nil
+			b.opts.Wish.Asked = nil
 			wantWork(t, b.up(s).Plan, map[string]string{})
 		}
 	})

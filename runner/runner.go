@@ -42,6 +42,15 @@ type Ledger interface {
 	Apps(ctx context.Context, stack, engineID string) (map[string]events.App, error)
 }
 
+// Wish is what is wanted of a run beside what the stack's file says.
+type Wish struct {
+	// Asked are the steps to do again although they are done, by ID, each with
+	// the cause to tell: see plan.Again.
+	Asked map[string]string
+	// Part is the part of the stack that is meant.
+	Part plan.Part
+}
+
 // Options of a run. Engine, Sink, Ledger and Run must be set.
 type Options struct {
 	Engine containers.Engine
@@ -50,10 +59,8 @@ type Options struct {
 	Sink   events.Sink
 	Ledger Ledger
 	// Run is the run's ID.
-	Run string
-	// Asked are the steps to do again although they are done, by ID, each with
-	// the cause to tell: see plan.Again.
-	Asked map[string]string
+	Run  string
+	Wish Wish
 	// OnFailure overrides the stack's own; "" leaves it.
 	OnFailure stages.StackFailure
 	// Interrupt, closed, asks the run to stop in order; Kill, closed, to stop at once.
@@ -141,14 +148,15 @@ func patient(engine containers.Engine, patience time.Duration) containers.Engine
 	return retry.Wrap(engine, patience)
 }
 
-// Plan says what Up would do, and does nothing. key and asked are as in Options.
-func Plan(ctx context.Context, stack *stages.Stack, engine containers.Engine, ledger Ledger, key *secrets.Key, asked map[string]string) (*plan.Plan, error) {
+// Plan says what Up would do, and does nothing. key and wish are as in Options. The
+// error may be a *plan.Unknown.
+func Plan(ctx context.Context, stack *stages.Stack, engine containers.Engine, ledger Ledger, key *secrets.Key, wish Wish) (*plan.Plan, error) {
 	engine = retry.Wrap(engine, time.Second)
 	info, err := engine.Info(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, _, err := prepare(ctx, stack, engine, ledger, info.ID, key, asked)
+	p, _, err := prepare(ctx, stack, engine, ledger, info.ID, key, wish)
 	return p, err
 }
 
@@ -166,7 +174,7 @@ type knowledge struct {
 	stops map[string]events.Event
 }
 
-func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine, ledger Ledger, engineID string, key *secrets.Key, asked map[string]string) (*plan.Plan, knowledge, error) {
+func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine, ledger Ledger, engineID string, key *secrets.Key, wish Wish) (*plan.Plan, knowledge, error) {
 	apps, err := checkedApps(ctx, stack, ledger, engineID)
 	if err != nil {
 		return nil, knowledge{}, err
@@ -191,7 +199,7 @@ func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine,
 	if err != nil {
 		return nil, knowledge{}, fmt.Errorf("%w: %w", ErrLedger, err)
 	}
-	facts.Steps, facts.Stops, facts.Asked, facts.Apps, facts.Version = factsOf(recorded, stack, key), stopsOf(stops), asked, apps, versioned
+	facts.Steps, facts.Stops, facts.Asked, facts.Apps, facts.Version = factsOf(recorded, stack, key), stopsOf(stops), wish.Asked, apps, versioned
 	now := time.Now()
 	p := plan.Make(stack, facts, now)
 	facts.Disproved, err = disproved(ctx, World(stack, engine), p)
@@ -204,6 +212,9 @@ func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine,
 	}
 	if len(facts.Disproved) > 0 || len(facts.Attempts) > 0 {
 		p = plan.Make(stack, facts, now)
+	}
+	if p, err = wish.Part.Of(p, stack); err != nil {
+		return nil, knowledge{}, err
 	}
 	return p, knowledge{holders: holders, volumes: facts.Volumes, seen: facts.Containers, recorded: recorded, stops: stops}, nil
 }

@@ -126,7 +126,7 @@ func UpgradeStack(ctx context.Context, stack *stages.Stack, o UpgradeOptions) (U
 	if err != nil {
 		return Upgraded{}, err
 	}
-	p, known, err := prepare(ctx, stack, engine, o.Ledger, info.ID, o.Key, nil)
+	p, known, err := prepare(ctx, stack, engine, o.Ledger, info.ID, o.Key, Wish{})
 	if err != nil {
 		return Upgraded{}, err
 	}

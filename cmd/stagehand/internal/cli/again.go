@@ -9,8 +9,32 @@ import (
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
 	"github.com/stagehand-dev/stagehand/plan"
 	"github.com/stagehand-dev/stagehand/problems"
+	"github.com/stagehand-dev/stagehand/runner"
 	"github.com/stagehand-dev/stagehand/stages"
 )
+
+// wished is what the flags and arguments of up and plan ask for.
+func wished(stack *stages.Stack, again again, part part) (wish runner.Wish, err error) {
+	if wish.Asked, err = again.steps(stack); err != nil {
+		return wish, err
+	}
+	wish.Part = plan.Part(part)
+	if len(part.Words) == 0 {
+		if part.Alone {
+			return wish, exit.Misuse("--no-deps: say of which SERVICE")
+		}
+		return wish, nil
+	}
+	_, err = stepsOf(stack, wish.Part)
+	return wish, misunderstood(err)
+}
+
+// part are the arguments of up and plan, and the flag that belongs to them.
+type part plan.Part
+
+func (p *part) bind(f *pflag.FlagSet) {
+	f.BoolVar(&p.Alone, "no-deps", false, "only the SERVICEs that are named, without what stands before them")
+}
 
 // again are the flags of up and plan for what is to be done once more.
 type again plan.Again
@@ -27,9 +51,14 @@ func (a again) steps(stack *stages.Stack) (map[string]string, error) {
 		return nil, nil
 	}
 	asked, err := plan.Again(a).Select(plan.Make(stack, plan.Facts{}, time.Now()))
+	return asked, misunderstood(err)
+}
+
+// misunderstood says of a word that is unknown what may have been meant.
+func misunderstood(err error) error {
 	var unknown *plan.Unknown
 	if errors.As(err, &unknown) {
-		return nil, exit.Misuse("%v: %s", unknown, problems.OneOf(unknown.Word, unknown.Candidates))
+		return exit.Misuse("%v: %s", unknown, problems.OneOf(unknown.Word, unknown.Candidates))
 	}
-	return asked, err
+	return err
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
-	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/terminal"
 	"github.com/stagehand-dev/stagehand/runner"
 	"github.com/stagehand-dev/stagehand/views"
@@ -17,22 +16,27 @@ import (
 func (in *invocation) plan() *cobra.Command {
 	var mermaid bool
 	var again again
+	var part part
 	cmd := &cobra.Command{
-		Use:   "plan [OPTIONS]",
+		Use:   "plan [OPTIONS] [SERVICE...]",
 		Short: "Says what up would do, and why, and does nothing",
 		Example: `  stagehand plan
   stagehand plan --rerun setup/hivemind  # what that would do again
+  stagehand plan api                     # that service, and what stands before it
   stagehand plan --mermaid`,
-		Args: flags.NoArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return in.runPlan(cmd.Context(), mermaid, again) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			part.Words = args
+			return in.runPlan(cmd.Context(), mermaid, again, part)
+		},
 	}
 	in.flags.Scale.Bind(cmd.Flags())
 	again.bind(cmd.Flags())
+	part.bind(cmd.Flags())
 	cmd.Flags().BoolVar(&mermaid, "mermaid", false, "as a Mermaid sequence diagram")
 	return cmd
 }
 
-func (in *invocation) runPlan(ctx context.Context, mermaid bool, again again) error {
+func (in *invocation) runPlan(ctx context.Context, mermaid bool, again again, part part) error {
 	if mermaid && in.flags.JSON {
 		return exit.Misuse("--mermaid and --json exclude each other")
 	}
@@ -40,7 +44,7 @@ func (in *invocation) runPlan(ctx context.Context, mermaid bool, again again) er
 	if err != nil {
 		return err
 	}
-	asked, err := again.steps(stack)
+	wish, err := wished(stack, again, part)
 	if err != nil {
 		return err
 	}
@@ -48,7 +52,7 @@ func (in *invocation) runPlan(ctx context.Context, mermaid bool, again again) er
 	if err != nil {
 		return err
 	}
-	p, err := runner.Plan(ctx, stack, w.Engine, w.Ledger, w.Key, asked)
+	p, err := runner.Plan(ctx, stack, w.Engine, w.Ledger, w.Key, wish)
 	if err != nil {
 		return exit.OfEngine(err)
 	}

@@ -20,6 +20,15 @@ func steps(stack *stages.Stack) []*plan.Step {
 	return plan.Make(stack, plan.Facts{}, time.Now()).Steps
 }
 
+// stepsOf are those of a part that the stack has.
+func stepsOf(stack *stages.Stack, part plan.Part) ([]*plan.Step, error) {
+	p, err := part.Of(plan.Make(stack, plan.Facts{}, time.Now()), stack)
+	if err != nil {
+		return nil, err
+	}
+	return p.Steps, nil
+}
+
 // lines is the view of a run of the stack for people; file may be nil.
 func (in *invocation) lines(name string, file *stages.Stack) *views.Lines {
 	lines := &views.Lines{W: in.Stdout, Brief: in.quiet, Command: func(words ...string) string { return in.flags.Command(name, words...) }}

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/exit"
-	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/flags"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/follow"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/reports"
 	"github.com/stagehand-dev/stagehand/cmd/stagehand/internal/workshop"
@@ -28,6 +28,7 @@ type upOptions struct {
 	build     bool
 	onFailure string
 	again     again
+	part      part
 	lock      lockTimeout
 	reports   reports.Flags
 }
@@ -35,12 +36,15 @@ type upOptions struct {
 func (in *invocation) up() *cobra.Command {
 	var o upOptions
 	cmd := &cobra.Command{
-		Use:   "up [OPTIONS]",
+		Use:   "up [OPTIONS] [SERVICE...]",
 		Short: "Takes the stack to where its file wants it",
 		Long: `Takes the stack to where its file wants it and returns when every stage is
 done; the services stay. What is done and unchanged is not done again, what
 runs is taken over. One run at a time works on a stack: another one waits, and
 is done when the stack is up.
+
+With names, of services, steps, stages or apps, it does what these are and what
+stands before them, and leaves all else as it is.
 
 Ctrl-C stops the helpers in order, each within its grace; a second Ctrl-C kills
 them. Services stay as they are.
@@ -52,10 +56,13 @@ Then, and also when a step failed or this process is killed, all that
 the run has made is removed, volumes too.`,
 		Example: `  stagehand up
   stagehand up -f compose.yaml --attach
+  stagehand up api                   # and what stands before it
   stagehand up --ephemeral           # until Ctrl-C
   stagehand up --ephemeral --attach  # with the services' logs`,
-		Args: flags.NoArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return in.runUp(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.part.Words = args
+			return in.runUp(cmd.Context(), o)
+		},
 	}
 	accepted(cmd.Flags(), "detach", "d", "up returns when the stack serves: always so")
 	accepted(cmd.Flags(), "wait", "", "for what starts to be ready: always so")
@@ -65,6 +72,7 @@ the run has made is removed, volumes too.`,
 	cmd.Flags().BoolVar(&o.build, "build", false, "build the images of services with build: first, also those that are there")
 	in.flags.Scale.Bind(cmd.Flags())
 	o.again.bind(cmd.Flags())
+	o.part.bind(cmd.Flags())
 	o.lock.bind(cmd.Flags())
 	o.reports.Bind(cmd.Flags())
 	in.bindLook(cmd.Flags())
@@ -97,6 +105,9 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 		if len(o.again.Rerun)+len(o.again.From) > 0 {
 			return exit.Misuse("--ephemeral does everything from the beginning: leave --rerun and --from out")
 		}
+		if len(o.part.Words) > 0 {
+			return exit.Misuse("--ephemeral brings the whole stack up: leave %s out", strings.Join(o.part.Words, " "))
+		}
 		if o.keep {
 			return exit.Misuse("--ephemeral and --keep-helpers exclude each other")
 		}
@@ -114,7 +125,7 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 	if o.keep {
 		stack.KeepHelpers()
 	}
-	asked, err := o.again.steps(stack)
+	wish, err := wished(stack, o.again, o.part)
 	if err != nil {
 		return err
 	}
@@ -137,7 +148,7 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 	}
 	began := time.Now()
 	run := runID()
-	result, err := in.carryOut(ctx, w, stack, runner.Options{Run: run, Ledger: w.Ledger, OnFailure: policy, Asked: asked, Lock: lock})
+	result, err := in.carryOut(ctx, w, stack, runner.Options{Run: run, Ledger: w.Ledger, OnFailure: policy, Wish: wish, Lock: lock})
 	if err := in.report(ctx, w, stack, reported{run, stack.Name}, o.reports, ending(result, err)); err != nil || !o.attach {
 		return err
 	}
@@ -174,7 +185,11 @@ func (in *invocation) carryOut(ctx context.Context, w *workshop.Tools, stack *st
 		return runner.Result{}, err
 	}
 	interrupt, kill := in.stopping()
-	run := live.NewRun(steps(stack))
+	steps, err := stepsOf(stack, o.Wish.Part)
+	if err != nil {
+		return runner.Result{}, err
+	}
+	run := live.NewRun(steps)
 	run.Hint = "Ctrl-C stops the helpers in order; services stay"
 	switch {
 	case in.passing:

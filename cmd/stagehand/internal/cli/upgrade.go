@@ -119,7 +119,7 @@ func (in *invocation) runUpgrade(ctx context.Context, o upgradeOptions) (err err
 }
 
 func (in *invocation) upgradePlan(ctx context.Context, w *workshop.Tools, stack *stages.Stack) error {
-	p, err := runner.Plan(ctx, stack, w.Engine, w.Ledger, w.Key, nil)
+	p, err := runner.Plan(ctx, stack, w.Engine, w.Ledger, w.Key, runner.Wish{})
 	if err != nil {
 		return exit.OfEngine(err)
 	}
