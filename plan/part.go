@@ -63,7 +63,7 @@ func (p *Plan) looksAfter(stage *Stage, wanted map[string]bool) bool {
 // partly is the plan with those steps, and of the rest what belongs to them or to no step of the plan.
 func (p *Plan) partly(wanted map[string]bool) *Plan {
 	out := p.Narrowed(func(s *Step) bool { return wanted[s.ID] })
-	out.Version = p.Version
+	out.Version, out.Orphans = p.Version, p.Orphans
 	planned, apps := map[string]bool{}, map[string]bool{}
 	for _, s := range p.Steps {
 		planned[s.ID] = true

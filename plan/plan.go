@@ -32,6 +32,8 @@ type Facts struct {
 	Disproved map[string]string
 	// Asked says, by step ID, who asked for the step to be done again: see Again.
 	Asked map[string]string
+	// RemoveOrphans: containers of services that the file does not name go.
+	RemoveOrphans bool
 	// Apps of the stack that are registered, by name; nil where no registry is kept.
 	Apps map[string]events.App
 	// Version is what is recorded of the stack's; nil where no record of it is kept.
@@ -125,6 +127,8 @@ type Plan struct {
 	Stages []*Stage `json:"stages"`
 	// Sweep are containers to remove first, by name.
 	Sweep []Leftover `json:"sweep,omitempty"`
+	// Orphans are the containers of services that the file does not name any more, which stay.
+	Orphans []string `json:"orphans,omitempty"`
 	// Apps are those that are registered, or will be by this run, by name.
 	Apps []App `json:"apps,omitempty"`
 	// Version is what the run means for the stack's; nil where it has none.

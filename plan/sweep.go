@@ -61,6 +61,14 @@ func (m *maker) sweep(now time.Time) []Leftover {
 			out = append(out, Leftover{Container: name, Step: status.Labels[containers.LabelStep], Cause: cause, Status: status})
 			continue
 		}
+		if m.orphan(status) {
+			if !m.facts.RemoveOrphans {
+				m.plan.Orphans = append(m.plan.Orphans, name)
+				continue
+			}
+			out = append(out, Leftover{Container: name, Step: status.Labels[containers.LabelStep], Cause: "the file names no such service", Status: status})
+			continue
+		}
 		if step == nil && status.Labels[containers.LabelRole] != containers.RoleHelper || containers.MadeByCompose(status.Labels) {
 			continue // what docker compose made stays until its step replaces it
 		}
@@ -75,6 +83,17 @@ func (m *maker) sweep(now time.Time) []Leftover {
 		}
 	}
 	return out
+}
+
+// orphan tells whether the container is of a service that the file does not name, or of an app that it does not have.
+func (m *maker) orphan(status containers.Status) bool {
+	service := status.Labels[containers.LabelService]
+	if containers.RoleOf(status.Labels) != containers.RoleService || service == "" {
+		return false
+	}
+	_, known := m.stack.Services[service]
+	_, counted := m.stack.Replicas[service]
+	return !known && !counted && !slices.Contains(m.stack.Named, service)
 }
 
 // surplus says why a service's container is one too many; "" where it is not.

@@ -59,6 +59,9 @@ func (p *Plan) Text(width int) string {
 	for _, l := range p.Sweep {
 		b.WriteString("\n" + hanging("remove first: ", l.Container+", "+l.Cause, width))
 	}
+	if len(p.Orphans) > 0 {
+		b.WriteString("\n" + hanging("left alone: ", strings.Join(p.Orphans, ", ")+", of no service of the file (--remove-orphans)", width))
+	}
 	return b.String()
 }
 

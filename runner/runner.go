@@ -49,6 +49,8 @@ type Wish struct {
 	Asked map[string]string
 	// Part is the part of the stack that is meant.
 	Part plan.Part
+	// RemoveOrphans: see plan.Facts.
+	RemoveOrphans bool
 }
 
 // Options of a run. Engine, Sink, Ledger and Run must be set.
@@ -200,6 +202,7 @@ func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine,
 		return nil, knowledge{}, fmt.Errorf("%w: %w", ErrLedger, err)
 	}
 	facts.Steps, facts.Stops, facts.Asked, facts.Apps, facts.Version = factsOf(recorded, stack, key), stopsOf(stops), wish.Asked, apps, versioned
+	facts.RemoveOrphans = wish.RemoveOrphans
 	now := time.Now()
 	p := plan.Make(stack, facts, now)
 	facts.Disproved, err = disproved(ctx, World(stack, engine), p)

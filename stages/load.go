@@ -44,6 +44,7 @@ func loaded(ctx context.Context, o compose.Options) (*reader, error) {
 		r.stack.Files = append(r.stack.Files, f.Path)
 	}
 	r.read(ctx)
+	r.stack.Named = r.serviceNames()
 	r.stack.confide()
 	list := r.withoutEchoes()
 	if err := cmpErr(ctx.Err(), list.Err()); err != nil {

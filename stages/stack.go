@@ -47,6 +47,9 @@ type Stack struct {
 	// Services by the name that the stack's network knows: the service's own, or
 	// APP-SERVICE of an app instance; of a second and further container of one of these, with its number: NAME/2.
 	Services map[string]Service
+	// Named are the services of the files, by their own keys, those of inactive profiles and those that no stage
+	// names among them.
+	Named []string `json:"-"`
 	// Replicas are how many containers a service has, by its name on the network, where that is
 	// not one: there are none of it in Services where it is 0, and NAME/2 and so on where it is more.
 	Replicas map[string]int `json:",omitempty"`

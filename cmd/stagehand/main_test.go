@@ -164,7 +164,7 @@ func (shared) Close() error { return nil }
 
 func (w *world) command(ts *testscript.TestScript, signals <-chan os.Signal, stdout, stderr io.Writer) cli.Command {
 	var environ []string
-	for _, name := range []string{"STAGEHAND_ENGINE", "STAGEHAND_LEDGER", "STAGEHAND_RETAIN", "HOME", "IMAGE", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE", "GITLAB_CI", "COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "COMPOSE_ENV_FILES", "COMPOSE_DISABLE_ENV_FILE"} {
+	for _, name := range []string{"STAGEHAND_ENGINE", "STAGEHAND_LEDGER", "STAGEHAND_RETAIN", "HOME", "IMAGE", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE", "GITLAB_CI", "COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "COMPOSE_ENV_FILES", "COMPOSE_DISABLE_ENV_FILE", "COMPOSE_REMOVE_ORPHANS", "COMPOSE_IGNORE_ORPHANS"} {
 		if value := ts.Getenv(name); value != "" {
 			environ = append(environ, name+"="+value)
 		}

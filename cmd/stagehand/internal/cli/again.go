@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -14,11 +15,11 @@ import (
 )
 
 // wished is what the flags and arguments of up and plan ask for.
-func wished(stack *stages.Stack, again again, part part) (wish runner.Wish, err error) {
+func (in *invocation) wished(stack *stages.Stack, again again, part part) (wish runner.Wish, err error) {
 	if wish.Asked, err = again.steps(stack); err != nil {
 		return wish, err
 	}
-	wish.Part = plan.Part(part)
+	wish.Part, wish.RemoveOrphans = part.Part, part.orphans || in.told("COMPOSE_REMOVE_ORPHANS")
 	if len(part.Words) == 0 {
 		if part.Alone {
 			return wish, exit.Misuse("--no-deps: say of which SERVICE")
@@ -29,11 +30,21 @@ func wished(stack *stages.Stack, again again, part part) (wish runner.Wish, err 
 	return wish, misunderstood(err)
 }
 
-// part are the arguments of up and plan, and the flag that belongs to them.
-type part plan.Part
+// told tells whether the variable is set to what means yes.
+func (in *invocation) told(variable string) bool {
+	yes, err := strconv.ParseBool(in.Getenv(variable))
+	return err == nil && yes
+}
+
+// part is what the arguments of up and plan, and flags beside them, say of what they are about.
+type part struct {
+	plan.Part
+	orphans bool
+}
 
 func (p *part) bind(f *pflag.FlagSet) {
 	f.BoolVar(&p.Alone, "no-deps", false, "only the SERVICEs that are named, without what stands before them")
+	f.BoolVar(&p.orphans, "remove-orphans", false, "remove containers of services that the file does not name any more")
 }
 
 // again are the flags of up and plan for what is to be done once more.

@@ -44,7 +44,7 @@ func (in *invocation) runPlan(ctx context.Context, mermaid bool, again again, pa
 	if err != nil {
 		return err
 	}
-	wish, err := wished(stack, again, part)
+	wish, err := in.wished(stack, again, part)
 	if err != nil {
 		return err
 	}

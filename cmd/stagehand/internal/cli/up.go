@@ -16,6 +16,7 @@ import (
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/events"
 	"github.com/stagehand-dev/stagehand/ledger"
+	"github.com/stagehand-dev/stagehand/plan"
 	"github.com/stagehand-dev/stagehand/runner"
 	"github.com/stagehand-dev/stagehand/stages"
 	"github.com/stagehand-dev/stagehand/views/live"
@@ -125,7 +126,7 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 	if o.keep {
 		stack.KeepHelpers()
 	}
-	wish, err := wished(stack, o.again, o.part)
+	wish, err := in.wished(stack, o.again, o.part)
 	if err != nil {
 		return err
 	}
@@ -149,10 +150,18 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 	began := time.Now()
 	run := runID()
 	result, err := in.carryOut(ctx, w, stack, runner.Options{Run: run, Ledger: w.Ledger, OnFailure: policy, Wish: wish, Lock: lock})
+	in.sayOrphans(result.Plan)
 	if err := in.report(ctx, w, stack, reported{run, stack.Name}, o.reports, ending(result, err)); err != nil || !o.attach {
 		return err
 	}
 	return in.attach(ctx, w, stack.Name, began, "leaves them running")
+}
+
+// sayOrphans says what the run has left alone.
+func (in *invocation) sayOrphans(p *plan.Plan) {
+	if p != nil && len(p.Orphans) > 0 && !in.quiet && !in.told("COMPOSE_IGNORE_ORPHANS") {
+		in.say("the file names no service of %s: up --remove-orphans removes what it does not name", strings.Join(p.Orphans, ", "))
+	}
 }
 
 // ending is the error whose exit code says how a run ended that gave result and err.
