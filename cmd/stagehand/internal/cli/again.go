@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -27,6 +28,10 @@ func (in *invocation) wished(stack *stages.Stack, again again, part part) (wish 
 		return wish, nil
 	}
 	_, err = stepsOf(stack, wish.Part)
+	var unknown *plan.Unknown
+	if errors.As(err, &unknown) && slices.Contains(stack.Named, unknown.Word) {
+		return wish, exit.Misuse("%s has no step: no stage names it, or its profile is not active (--profile)", unknown.Word)
+	}
 	return wish, misunderstood(err)
 }
 
@@ -53,7 +58,7 @@ type again plan.Again
 func (a *again) bind(f *pflag.FlagSet) {
 	f.StringArrayVar(&a.Rerun, "rerun", nil, "do the `STEP` again although it is done, and what depends on it; a step, a stage, STAGE/APP or an app; may be repeated")
 	f.StringArrayVar(&a.From, "from", nil, "do the `STAGE` and all that come after it again; services among them are made anew; may be repeated")
-	f.BoolVar(&a.Services, "force-recreate", false, "make all services anew, also those that run unchanged; helpers that are done stay done")
+	f.BoolVar(&a.Services, "force-recreate", false, "make all services anew, also those that run unchanged; no helper runs again unless its work goes with them")
 }
 
 // steps are the IDs of the steps that are meant, each with the cause to tell.
