@@ -72,7 +72,7 @@ func understand(words []string) (command string, err error) {
 // The test above must be able to fail.
 func TestUnderstandRefuses(t *testing.T) {
 	for _, words := range [][]string{
-		{"stagehand", "up", "--no-such-flag"}, {"stagehand", "up", "argument"}, {"stagehand", "apps", "shw"}, {"stagehand", "completion", "tcsh"},
+		{"stagehand", "up", "--no-such-flag"}, {"stagehand", "status", "argument"}, {"stagehand", "apps", "shw"}, {"stagehand", "completion", "tcsh"},
 	} {
 		if name, err := understand(words); err == nil {
 			t.Errorf("%q is understood as %s", words, name)
