@@ -59,8 +59,13 @@ func TestWhoWaitsBeforeALeaseRunsHearsAll(t *testing.T) {
 		case <-attached:
 		case err := <-broken:
 			t.Fatal(err)
+		case <-lease.Lost():
+			t.Fatalf("lost: %v", lease.Allow(ctx))
+		case <-time.After(time.Minute):
+			t.Fatal("nobody attaches")
 		}
 	}
+	time.Sleep(time.Second) // who came when it ran already has its log to read
 	lease.Tell([]byte("two"))
 	if err := lease.Release(ctx); err != nil {
 		t.Error(err)
