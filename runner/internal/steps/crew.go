@@ -46,8 +46,9 @@ type Options struct {
 // Crew does the steps of one run. It is safe for concurrent use.
 type Crew struct {
 	Options
-	holds  holders
-	deaths deaths
+	holds    holders
+	deaths   deaths
+	clearing clearing
 	// mu guards values, made, volumes and prepared.
 	mu     sync.Mutex
 	values plan.Values

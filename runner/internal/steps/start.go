@@ -143,6 +143,7 @@ func (c *Crew) bringUp(ctx context.Context, a *active) (string, outcome, bool) {
 		if o, ok := c.preStart(ctx, a); !ok {
 			return "", o, false
 		}
+		c.clearing.wait(ctx)
 		err = c.Engine.Start(ctx, a.Container)
 	}
 	if err != nil {

@@ -104,6 +104,13 @@ func (c *Crew) Execute(ctx context.Context, step *plan.Step, stage *stages.Stage
 }
 
 func (c *Crew) try(ctx context.Context, a *active) outcome {
+	if a.Container != "" {
+		defer c.clearing.work()()
+	}
+	return c.attempt(ctx, a)
+}
+
+func (c *Crew) attempt(ctx context.Context, a *active) outcome {
 	if a.stage.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, a.stage.Timeout, errTimeout)
@@ -235,7 +242,9 @@ func (c *Crew) cleanUp(ctx context.Context, a *active, o outcome) {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
+	cleared := c.clearing.begin()
 	c.background.Go(func() error {
+		defer cleared()
 		if err := c.destroy(ctx, a); err != nil {
 			return fmt.Errorf("destroying %s: %w", a.Container, err)
 		}
