@@ -75,6 +75,7 @@ func fewer(services *yaml4.Node, needed map[string]bool) (kept *yaml4.Node, anch
 			anchored = append(anchored, anchors(value)...)
 			value = &yaml4.Node{Kind: yaml4.MappingNode, Content: []*yaml4.Node{
 				{Kind: yaml4.ScalarNode, Value: "image"}, {Kind: yaml4.ScalarNode, Value: "left-out"},
+				{Kind: yaml4.ScalarNode, Value: "network_mode"}, {Kind: yaml4.ScalarNode, Value: "none"}, // as in named
 			}}
 		}
 		some.Content = append(some.Content, key, value)

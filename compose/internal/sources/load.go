@@ -44,6 +44,7 @@ type Config struct {
 // that stay extends it. drop, if not nil, may take things out of a model.
 func (s *Source) Configs(only func(string) bool, drop func(file *File, doc int, model map[string]any)) []Config {
 	var out []Config
+	only = s.needed(only)
 	for _, f := range s.Files {
 		if f.Tagged && drop == nil {
 			out = append(out, Config{File: f, Content: content(f, only)})
@@ -58,6 +59,25 @@ func (s *Source) Configs(only func(string) bool, drop func(file *File, doc int, 
 		}
 	}
 	return out
+}
+
+// needed is true for what only is true for and what that extends: what is needed of one file is
+// needed of all of them, since they are merged.
+func (s *Source) needed(only func(string) bool) func(string) bool {
+	if only == nil {
+		return nil
+	}
+	names := map[string]bool{}
+	for before := -1; before < len(names); {
+		before = len(names)
+		for _, f := range s.Files {
+			for _, model := range f.Models {
+				services, _ := model["services"].(map[string]any)
+				maps.Copy(names, models.Needed(services, func(name string) bool { return names[name] || only(name) }))
+			}
+		}
+	}
+	return func(name string) bool { return names[name] }
 }
 
 // content is the file's text with only what is needed of its services.

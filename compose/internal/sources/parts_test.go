@@ -27,9 +27,9 @@ func opened(t rapid.TB, files ...string) *Source {
 	return s
 }
 
-func written(t rapid.TB, dir, text string) string {
+func written(t rapid.TB, dir, name, text string) string {
 	t.Helper()
-	path := filepath.Join(dir, "compose.yaml")
+	path := filepath.Join(dir, name)
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -106,13 +106,35 @@ func TestPartsOfAnything(t *testing.T) {
 			}
 		}
 		text.WriteString("volumes: {data: }\nnetworks: {front: }\n")
+		files := []string{written(t, dir, "compose.yaml", text.String())}
+		if rapid.Bool().Draw(t, "a second file") {
+			files = append(files, written(t, dir, "override.yaml", fmt.Sprintf(
+				"services:\n  s0: {environment: {A: b}}\n  s1: {depends_on: [%s]}\n", another("of"))))
+		}
 		all++
-		if inParts(t, opened(t, written(t, dir, text.String())), rapid.IntRange(2, 4).Draw(t, "parts")) {
+		if inParts(t, opened(t, files...), rapid.IntRange(2, 4).Draw(t, "parts")) {
 			read++
 		}
 	})
 	if read*10 < all {
 		t.Errorf("of %d stacks only %d were read in parts", all, read)
+	}
+}
+
+// What one file needs of a service is not left out of another one, which only refers to it.
+func TestNeededOfOneFileIsNeededOfAll(t *testing.T) {
+	for _, tag := range []string{"", "ports: !reset [], "} {
+		dir := t.TempDir()
+		s := opened(t,
+			written(t, dir, "compose.yaml", "services: {base: {image: x, networks: [n]}, t: {extends: base, image: y}}\nnetworks: {n: {}}\n"),
+			written(t, dir, "override.yaml", "services: {base: {"+tag+"environment: {A: b}}, t: {depends_on: [base]}, u: {image: z}}\n"))
+		project, err := s.Load(t.Context(), func(name string) bool { return name == "t" }, s.Variables(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if base := project.Services["base"]; base.Image != "x" || base.Environment["A"] == nil {
+			t.Errorf("%q: base is %+v", tag, base)
+		}
 	}
 }
 
@@ -131,7 +153,7 @@ func TestNoParts(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "other.yaml"), []byte("services: {c: {image: x}}"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			s := opened(t, written(t, dir, text))
+			s := opened(t, written(t, dir, "compose.yaml", text))
 			if s.loadParts(t.Context(), s.separate(nil), min(2, len(s.separate(nil))), s.Variables(nil)) != nil {
 				t.Error("read in parts")
 			}
