@@ -15,12 +15,18 @@ type Part struct {
 }
 
 // Of is the plan of that part of its stack: the steps that the words name, what waits for these services to be healthy where nobody
-// else does, and all that stands before them. An upgrade that is due belongs to every part. The error is an *Unknown.
+// else does, and all that stands before them. An upgrade that is due, and what that needs, belongs to every part. The error is an *Unknown.
 func (part Part) Of(p *Plan, stack *stages.Stack) (*Plan, error) {
 	if len(part.Words) == 0 {
 		return p, nil
 	}
 	wanted := map[string]bool{}
+	for _, stage := range p.Stages {
+		for _, id := range stage.Steps {
+			wanted[id] = stage.Verb == stages.Upgrade
+		}
+	}
+	p.addNeeded(wanted)
 	for _, word := range part.Words {
 		ids := p.ofService(stack, word)
 		if len(ids) == 0 {
@@ -34,9 +40,11 @@ func (part Part) Of(p *Plan, stack *stages.Stack) (*Plan, error) {
 		}
 	}
 	for _, stage := range p.Stages {
-		own := stage.Verb == stages.Upgrade || p.looksAfter(stage, wanted)
+		if !p.looksAfter(stage, wanted) {
+			continue
+		}
 		for _, id := range stage.Steps {
-			wanted[id] = wanted[id] || own
+			wanted[id] = true
 		}
 	}
 	if !part.Alone {

@@ -46,7 +46,8 @@ func keepLabel(keep stages.Keep) string {
 // sweep finds the helpers' containers that no step of this run takes over or
 // replaces at its turn: those that a run recorded and died before it could
 // destroy them, those of steps that stand in the file no more, those that still run
-// although their step begins anew, and kept ones whose time is over.
+// although their step begins anew, and kept ones whose time is over. Of services' containers it finds those that are
+// one too many, and those that no file names: these go where that is asked for, and else are the plan's Orphans.
 func (m *maker) sweep(now time.Time) []Leftover {
 	byContainer := map[string]*Step{}
 	for _, step := range m.plan.Steps {
@@ -57,16 +58,16 @@ func (m *maker) sweep(now time.Time) []Leftover {
 	var out []Leftover
 	for _, name := range slices.Sorted(maps.Keys(m.facts.Containers)) {
 		status, step := m.facts.Containers[name], byContainer[name]
-		if cause := m.surplus(status); cause != "" {
-			out = append(out, Leftover{Container: name, Step: status.Labels[containers.LabelStep], Cause: cause, Status: status})
+		cause, orphan := m.surplus(status), m.orphan(status)
+		switch {
+		case orphan && !m.facts.RemoveOrphans:
+			m.plan.Orphans = append(m.plan.Orphans, name)
 			continue
+		case orphan:
+			cause = "the file names no such service"
 		}
-		if m.orphan(status) {
-			if !m.facts.RemoveOrphans {
-				m.plan.Orphans = append(m.plan.Orphans, name)
-				continue
-			}
-			out = append(out, Leftover{Container: name, Step: status.Labels[containers.LabelStep], Cause: "the file names no such service", Status: status})
+		if cause != "" {
+			out = append(out, Leftover{Container: name, Step: status.Labels[containers.LabelStep], Cause: cause, Status: status})
 			continue
 		}
 		if step == nil && status.Labels[containers.LabelRole] != containers.RoleHelper || containers.MadeByCompose(status.Labels) {

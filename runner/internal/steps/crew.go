@@ -131,6 +131,12 @@ func resolve[T any](c *Crew, x T, app string) (T, []string) {
 	return plan.Resolve(x, c.values, app)
 }
 
+// start starts a step's container when the engine is free for it.
+func (c *Crew) start(ctx context.Context, name string) error {
+	c.clearing.wait(ctx)
+	return c.Engine.Start(ctx, name)
+}
+
 // stop stops a container within grace, at once when the crew is told to kill.
 func (c *Crew) stop(ctx context.Context, name string, grace time.Duration) (containers.Status, error) {
 	return Stop(ctx, c.Engine, name, grace, c.Killed)

@@ -149,8 +149,7 @@ func (c *Crew) makeHelper(ctx context.Context, a *active) (image string, o outco
 func (c *Crew) startHelper(ctx, life context.Context, a *active) (out *output, o outcome, ok bool) {
 	if a.Action != plan.Adopt || a.attempt > 1 {
 		out = c.ahead(life, a)
-		c.clearing.wait(ctx)
-		if err := c.Engine.Start(ctx, a.Container); err != nil {
+		if err := c.start(ctx, a.Container); err != nil {
 			if out != nil {
 				out.drop()
 			}

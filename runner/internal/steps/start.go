@@ -131,7 +131,7 @@ func (c *Crew) bringUp(ctx context.Context, a *active) (string, outcome, bool) {
 	if action == plan.Restart {
 		// It may be gone since the plan was made: what a runner that died had asked the
 		// engine to remove, the engine removes in its own time.
-		err = c.Engine.Start(ctx, a.Container)
+		err = c.start(ctx, a.Container)
 	}
 	if errors.Is(err, containers.ErrNotFound) {
 		if o, ok := c.create(ctx, a, image); !ok {
@@ -143,8 +143,7 @@ func (c *Crew) bringUp(ctx context.Context, a *active) (string, outcome, bool) {
 		if o, ok := c.preStart(ctx, a); !ok {
 			return "", o, false
 		}
-		c.clearing.wait(ctx)
-		err = c.Engine.Start(ctx, a.Container)
+		err = c.start(ctx, a.Container)
 	}
 	if err != nil {
 		return "", c.startFailed(ctx, a, err), false

@@ -107,10 +107,6 @@ func (c *Crew) try(ctx context.Context, a *active) outcome {
 	if a.Container != "" {
 		defer c.clearing.work()()
 	}
-	return c.attempt(ctx, a)
-}
-
-func (c *Crew) attempt(ctx context.Context, a *active) outcome {
 	if a.stage.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, a.stage.Timeout, errTimeout)

@@ -106,8 +106,8 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 		if len(o.again.Rerun)+len(o.again.From) > 0 {
 			return exit.Misuse("--ephemeral does everything from the beginning: leave --rerun and --from out")
 		}
-		if len(o.part.Words) > 0 {
-			return exit.Misuse("--ephemeral brings the whole stack up: leave %s out", strings.Join(o.part.Words, " "))
+		if len(o.part.Words) > 0 || o.part.Alone {
+			return exit.Misuse("--ephemeral brings the whole stack up: leave %s out", cmp.Or(strings.Join(o.part.Words, " "), "--no-deps"))
 		}
 		if o.keep {
 			return exit.Misuse("--ephemeral and --keep-helpers exclude each other")

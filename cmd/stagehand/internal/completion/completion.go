@@ -36,9 +36,10 @@ type completer struct {
 // they are asked for.
 func Complete(root *cobra.Command, w *workshop.Workshop, f *flags.Globals) {
 	c := &completer{w, f}
+	parts := many(c.services(false), c.stages, c.appNames)
 	arguments := map[string]cobra.CompletionFunc{
 		"start": many(c.services(true)), "stop": many(c.services(true)), "restart": many(c.services(true)),
-		"up": many(c.services(false), c.stages, c.appNames), "plan": many(c.services(false), c.stages, c.appNames),
+		"up": parts, "plan": parts,
 		"pull": many(c.services(false)), "build": many(c.services(false)),
 		"exec": first(c.services(false)), "debug": first(c.steps(true)),
 		"logs": many(c.steps(false), c.stages, c.services(false), c.appNames),

@@ -136,9 +136,7 @@ func (s *stream) take(m events.Message) {
 }
 
 // Of is where the container's next end is heard, once at most; nothing is where nothing can be. Only
-// those ends are told of which nobody has to ask the engine more: of a container
-// that it does not start again, and that
-// leaves nothing behind which another one may be waiting for, such as a port.
+// those ends are told of which nobody has to ask the engine more: of a container that it does not start again, and that leaves nothing behind which another one may be waiting for, such as a port.
 // Whoever waits asks the engine beside: a stream may break, or this call come too late. leave must be called.
 func (l *Listener) Of(c container.InspectResponse) (next <-chan End, leave func()) {
 	s := l.current()

@@ -18,8 +18,8 @@ import (
 //
 // The stream does not tell its end from a broken connection's. It is believed where it came from the
 // engine without anything in between, and the engine has told the container's end since.
-func (f *follower) attach(ctx context.Context, found container.InspectResponse) (copying func() error, err error) {
-	if f.end == nil || f.tty || found.State.Status != container.StateCreated || !strings.HasPrefix(f.api.DaemonHost(), "unix:") {
+func (f *follower) attach(ctx context.Context) (copying func() error, err error) {
+	if f.end == nil || f.tty || !f.made || !strings.HasPrefix(f.api.DaemonHost(), "unix:") {
 		return nil, fmt.Errorf("the output of container %s ahead of its start: %w", f.name, errors.ErrUnsupported)
 	}
 	conn, err := f.api.ContainerAttach(ctx, f.id, container.AttachOptions{Stream: true, Stdout: true, Stderr: true})
@@ -30,15 +30,15 @@ func (f *follower) attach(ctx context.Context, found container.InspectResponse) 
 		stop := context.AfterFunc(ctx, conn.Close)
 		defer conn.Close()
 		defer stop()
-		err := f.copy(conn.Reader)
-		if ctx.Err() != nil {
-			return failure.Of(ctx, ctx.Err(), "output of container %s", f.name)
+		if err := f.copy(conn.Reader); err != nil {
+			return failure.Of(ctx, err, "output of container %s", f.name)
 		}
-		if err == nil {
-			_, over, _ := f.look(ctx)
-			if over {
-				return nil
-			}
+		_, over, _ := f.look(ctx)
+		switch {
+		case over:
+			return nil
+		case ctx.Err() != nil:
+			return failure.Of(ctx, ctx.Err(), "output of container %s", f.name)
 		}
 		return fmt.Errorf("output of container %s: %w: the connection ended before the container did", f.name, containers.ErrUnavailable)
 	}, nil

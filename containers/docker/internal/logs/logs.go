@@ -34,7 +34,7 @@ func Open(ctx context.Context, api *client.Client, heard *ends.Listener, name st
 	reader, writer := io.Pipe()
 	f := &follower{
 		api: api, id: found.ID, name: name, opts: opts, started: translate.Time(found.State.StartedAt),
-		tty:   found.Config != nil && found.Config.Tty,
+		made: found.State.Status == container.StateCreated, tty: found.Config != nil && found.Config.Tty,
 		lines: lineWriter{out: writer, keepTimes: opts.Timestamps},
 	}
 	leave := func() {}
@@ -47,7 +47,7 @@ func Open(ctx context.Context, api *client.Client, heard *ends.Listener, name st
 	}
 	// The first answer is waited for here, so that a container without
 	// readable logs is an error of this call.
-	copying, err := begin(ctx, found)
+	copying, err := begin(ctx)
 	if err != nil {
 		cancel()
 		leave()
@@ -62,7 +62,7 @@ func Open(ctx context.Context, api *client.Client, heard *ends.Listener, name st
 }
 
 // begin opens the engine's log; copying is to its end.
-func (f *follower) begin(ctx context.Context, _ container.InspectResponse) (copying func() error, err error) {
+func (f *follower) begin(ctx context.Context) (copying func() error, err error) {
 	// A followed log is opened again for each run of the container: the time
 	// of the last line is where it goes on.
 	f.lines.times = f.opts.Timestamps || f.opts.Follow
@@ -94,6 +94,7 @@ type follower struct {
 	name    string
 	opts    containers.LogOptions
 	tty     bool
+	made    bool      // and not started when it was looked at
 	started time.Time // the start of the run that is read; zero before the first
 	// end is where the end of that run may be heard of, and that there is no other run.
 	end   <-chan ends.End
