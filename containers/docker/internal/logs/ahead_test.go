@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -26,18 +25,22 @@ const id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 type engine struct {
 	tell       chan map[string]any // events
 	subscribed chan struct{}
-	attached   chan struct{} // closed when the connection has ended
+	attached   chan struct{} // closed before the connection ends
 	tty        bool
 	host       string // HostConfig, as JSON
-
-	mu    sync.Mutex
-	state string
+	// after is the container's state once the connection has ended. Empty, no look at it is
+	// answered, as is the engine's way while it clears up behind a container.
+	after string
 }
 
-func (e *engine) is(state string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.state = state
+// state is empty where a look is not answered.
+func (e *engine) state() string {
+	select {
+	case <-e.attached:
+		return e.after
+	default:
+		return "created"
+	}
 }
 
 func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -60,10 +63,13 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	case strings.HasSuffix(path, "/json"):
-		e.mu.Lock()
-		defer e.mu.Unlock()
+		state := e.state()
+		if state == "" {
+			<-r.Context().Done()
+			return
+		}
 		answer(map[string]any{
-			"Id": id, "Name": "/job", "Created": "2026-01-01T12:00:01Z", "State": map[string]any{"Status": e.state, "Running": e.state == "running"},
+			"Id": id, "Name": "/job", "Created": "2026-01-01T12:00:01Z", "State": map[string]any{"Status": state, "Running": state == "running"},
 			"HostConfig": json.RawMessage(e.host), "Config": map[string]any{"Image": "demo", "Tty": e.tty}, "NetworkSettings": map[string]any{"Networks": map[string]any{}},
 		})
 	case strings.HasSuffix(path, "/attach"):
@@ -72,8 +78,8 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		_, _ = conn.Write([]byte("HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n" + frameOf(1, "a li") + frameOf(2, "b\n") + frameOf(1, "ne\n")))
-		_ = conn.Close()
 		close(e.attached)
+		_ = conn.Close()
 	default:
 		http.NotFound(w, r)
 	}
@@ -89,7 +95,7 @@ func event(action string, second int) map[string]any {
 // open asks for the log ahead. network is that of the engine's address.
 func (e *engine) open(t *testing.T, network string) (io.ReadCloser, error) {
 	t.Helper()
-	e.tell, e.subscribed, e.attached, e.state = make(chan map[string]any), make(chan struct{}), make(chan struct{}), "created"
+	e.tell, e.subscribed, e.attached = make(chan map[string]any), make(chan struct{}), make(chan struct{})
 	if e.host == "" {
 		e.host = "{}"
 	}
@@ -125,9 +131,7 @@ func TestAheadEndsWithTheContainer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.is("running")
 	e.tell <- event("start", 2)
-	<-e.attached
 	e.tell <- event("die", 3)
 	if text, err := io.ReadAll(reader); err != nil || string(text) != "b\na line\n" {
 		t.Errorf("got %q, %v", text, err)
@@ -138,12 +142,11 @@ func TestAheadEndsWithTheContainer(t *testing.T) {
 func TestAheadOfABrokenConnection(t *testing.T) {
 	for _, state := range []string{"created", "running", "exited"} {
 		t.Run(state, func(t *testing.T) {
-			e := &engine{}
+			e := &engine{after: state}
 			reader, err := e.open(t, "unix")
 			if err != nil {
 				t.Fatal(err)
 			}
-			e.is(state)
 			if text, err := io.ReadAll(reader); !errors.Is(err, containers.ErrUnavailable) || string(text) != "b\na line\n" {
 				t.Errorf("got %q, %v", text, err)
 			}
