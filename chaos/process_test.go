@@ -241,6 +241,21 @@ func (p *process) Info(ctx context.Context) (containers.Info, error) {
 	return pass(ctx, p, "Info", "", p.engine.Info, nil)
 }
 
+// Idler is that of the engine, with points of its own.
+func (p *process) Idler() (containers.Idler, bool) {
+	i, ok := containers.AsIdler(p.engine)
+	return idler{p, i}, ok
+}
+
+type idler struct {
+	p    *process
+	next containers.Idler
+}
+
+func (i idler) Idle(ctx context.Context) (containers.Spec, error) {
+	return pass(ctx, i.p, "Idle", "", i.next.Idle, nil)
+}
+
 func (p *process) EnsureImage(ctx context.Context, ref, platform string, policy containers.Pull, progress func(string)) (containers.Image, error) {
 	return pass(ctx, p, "EnsureImage", ref, func(ctx context.Context) (containers.Image, error) {
 		return p.engine.EnsureImage(ctx, ref, platform, policy, progress)

@@ -269,7 +269,7 @@ func (w *world) check(t *testing.T, v *verdict) {
 	v.final = map[string]string{}
 	for _, c := range list {
 		v.final[c.Name] = fmt.Sprintf("%s %.12s", c.State, c.Labels[containers.LabelSpec])
-		if c.Labels[containers.LabelRole] == containers.RoleHelper {
+		if role := c.Labels[containers.LabelRole]; role == containers.RoleHelper || role == containers.RoleNamespace {
 			v.bad = append(v.bad, "left over: "+c.Name)
 		}
 	}
@@ -317,7 +317,9 @@ func (w *world) effects(t *testing.T, v *verdict) {
 		switch {
 		case c == nil && w.versions && strings.HasPrefix(e.Name, w.stack.Name+"-upgrade-"): // a tenant's, or a part's: the caller looks
 		case c == nil:
-			v.bad = append(v.bad, "unknown container "+e.Name)
+			if e.Labels[containers.LabelRole] != containers.RoleNamespace {
+				v.bad = append(v.bad, "unknown container "+e.Name)
+			}
 		case e.Kind == containers.EventCreated:
 			c.created++
 		case e.Kind == containers.EventStarted:

@@ -24,7 +24,7 @@ const (
 	LabelStage = "dev.stagehand.stage"
 	LabelStep  = "dev.stagehand.step"
 	LabelApp   = "dev.stagehand.app"
-	// LabelRole is RoleHelper, RoleService, RoleProbe, RoleDebug or RoleLease.
+	// LabelRole is RoleHelper, RoleService, RoleProbe, RoleNamespace, RoleDebug or RoleLease.
 	LabelRole    = "dev.stagehand.role"
 	LabelRun     = "dev.stagehand.run"
 	LabelAttempt = "dev.stagehand.attempt"
@@ -62,11 +62,26 @@ func InstanceOf(labels map[string]string) string {
 	return service + "/" + number
 }
 
+// Aside tells of a container's labels that it is a means of stagehand's own in a stack's
+// network: no file names it, and it goes without being asked for.
+func Aside(labels map[string]string) bool {
+	role := labels[LabelRole]
+	return role == RoleProbe || role == RoleNamespace
+}
+
+// Namespaces are the labels of what lends its network to a stack's helpers. It does not carry
+// LabelProject: to docker compose it would be a container of no service.
+func Namespaces(stack string) map[string]string {
+	return map[string]string{LabelStack: stack, LabelRole: RoleNamespace}
+}
+
 // The values of LabelRole.
 const (
 	RoleHelper  = "helper"
 	RoleService = "service"
 	RoleProbe   = "probe"
-	RoleDebug   = "debug" // a container for a person to look around in
-	RoleLease   = "lease"
+	// RoleNamespace is that of a container whose network namespace helpers share.
+	RoleNamespace = "namespace"
+	RoleDebug     = "debug" // a container for a person to look around in
+	RoleLease     = "lease"
 )

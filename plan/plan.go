@@ -21,6 +21,8 @@ type Facts struct {
 	Attempts map[string]Attempt
 	// Containers of the stack that stand on the engine, by name.
 	Containers map[string]containers.Status
+	// Namespaces are the containers that lend helpers of the stack their network.
+	Namespaces []containers.Status
 	// Volumes of the stack that stand on the engine, by name.
 	Volumes map[string]containers.VolumeStatus
 	// Images on the engine: reference to ID. A missing one is to be pulled.

@@ -83,7 +83,17 @@ func (m *maker) sweep(now time.Time) []Leftover {
 			})
 		}
 	}
+	if !m.helps() { // else the run removes them at its end
+		for _, status := range m.facts.Namespaces {
+			out = append(out, Leftover{Container: status.Name, Cause: "no helper needs its network any more", Status: status})
+		}
+	}
 	return out
+}
+
+// helps tells whether any helper runs, or is to.
+func (m *maker) helps() bool {
+	return slices.ContainsFunc(m.plan.Steps, func(s *Step) bool { return s.Helper() && s.Action != Skip })
 }
 
 // orphan tells whether the container is of a service that the file does not name, or of an app that it does not have.

@@ -120,6 +120,7 @@ func (f *finder) containers(ctx context.Context) error {
 	seen := map[string]bool{}
 	for _, labels := range []map[string]string{
 		f.labels(containers.LabelEphemeral, "true"), f.labels(containers.LabelRole, containers.RoleHelper), f.labels(containers.LabelRole, containers.RoleProbe),
+		f.labels(containers.LabelRole, containers.RoleNamespace),
 	} {
 		list, err := f.Engine.List(ctx, labels)
 		if err != nil {
@@ -158,9 +159,27 @@ func (f *finder) container(ctx context.Context, c containers.Status) error {
 			l.Cause = "a probe that nobody dials through"
 			f.add(l)
 		}
+	case c.Labels[containers.LabelRole] == containers.RoleNamespace:
+		return f.namespace(ctx, l)
 	default:
 		f.helper(c, l)
 	}
+	return nil
+}
+
+// namespace lent its network to helpers, and is needed as long as one of them is there to be taken over.
+func (f *finder) namespace(ctx context.Context, l Leftover) error {
+	helpers, err := f.Engine.List(ctx, map[string]string{containers.LabelStack: l.Stack, containers.LabelRole: containers.RoleHelper})
+	if err != nil {
+		return err
+	}
+	l.Cause = "it lent helpers their network, and their runner is dead"
+	if f.Older == nil && slices.ContainsFunc(helpers, containers.Status.Running) {
+		l.Cause = "it lends its network to a helper that still runs: the next up takes it over"
+		f.found.Spared = append(f.found.Spared, l)
+		return nil
+	}
+	f.add(l)
 	return nil
 }
 
@@ -275,12 +294,16 @@ func (f *finder) images(ctx context.Context) error {
 	if err != nil || alive {
 		return err
 	}
-	probes, err := f.Engine.List(ctx, map[string]string{containers.LabelRole: containers.RoleProbe})
-	if err != nil {
-		return err
+	var users []containers.Status
+	for _, role := range []string{containers.RoleProbe, containers.RoleNamespace} {
+		found, err := f.Engine.List(ctx, map[string]string{containers.LabelRole: role})
+		if err != nil {
+			return err
+		}
+		users = append(users, found...)
 	}
 	for _, i := range list {
-		used := slices.ContainsFunc(probes, func(c containers.Status) bool {
+		used := slices.ContainsFunc(users, func(c containers.Status) bool {
 			return c.ImageID == i.ID && !slices.ContainsFunc(f.found.Leftovers, func(l Leftover) bool { return l.id == c.ID })
 		})
 		if used || f.Older == nil && f.now.Sub(i.Created) < imageAge {

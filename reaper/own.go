@@ -53,6 +53,9 @@ type own struct {
 	run string
 }
 
+// Idler is that of the engine.
+func (o *own) Idler() (containers.Idler, bool) { return containers.AsIdler(o.Engine) }
+
 // Builder is that of the engine: images stay, as pulled ones do.
 func (o *own) Builder() (containers.Builder, bool) { return containers.AsBuilder(o.Engine) }
 

@@ -426,6 +426,10 @@ func deadRuns(t *testing.T, e *memory.Engine) {
 	start(t, e, "alive-ended", labels("alive", "r9", helper...), true, "exit", "0")
 	start(t, e, "alive-overdue", labels("alive", "r9", with(containers.LabelKeep, "1s")...), true, "exit", "0")
 	start(t, e, "probe", labels("s", "", containers.LabelRole, containers.RoleProbe), false, "forever")
+	namespace := []string{containers.LabelRole, containers.RoleNamespace}
+	start(t, e, "lends", labels("s", "r0", namespace...), false, "forever") // "running" is in it
+	start(t, e, "lent", labels("over", "r0", namespace...), false, "forever")
+	start(t, e, "alive-lends", labels("alive", "r9", namespace...), false, "forever")
 	lease := func(name string) map[string]string {
 		return map[string]string{containers.LabelRole: containers.RoleLease, containers.LabelLease: name}
 	}
@@ -443,18 +447,18 @@ func search(e containers.Engine) Search {
 
 func TestFindTellsLeftoversFromWhatIsNeeded(t *testing.T) {
 	zero, hour := time.Duration(0), time.Hour
-	dead := []string{"container done-unrecorded", "container ended", "container half", "container lease-of-s", "container overdue", "container probe",
+	dead := []string{"container done-unrecorded", "container ended", "container half", "container lease-of-s", "container lent", "container overdue", "container probe",
 		"container rdead-svc", "network rdead_n", "volume rdead_v"}
 	for name, c := range map[string]struct {
 		change           func(*Search)
 		leftover, spared []string
 	}{
-		"all":       {func(*Search) {}, dead, []string{"container running"}},
+		"all":       {func(*Search) {}, dead, []string{"container lends", "container running"}},
 		"one stack": {func(s *Search) { s.Stack = "alive" }, []string{}, []string{}},
-		"older 0s":  {func(s *Search) { s.Older = &zero }, slices.Sorted(slices.Values(append(slices.Clone(dead), "container running"))), []string{}},
+		"older 0s":  {func(s *Search) { s.Older = &zero }, slices.Sorted(slices.Values(append(slices.Clone(dead), "container lends", "container running"))), []string{}},
 		// the memory engine does not know how old a network is
 		"older 1h": {func(s *Search) { s.Older = &hour }, []string{"network rdead_n"},
-			[]string{"container done-unrecorded", "container ended", "container half", "container lease-of-s", "container overdue", "container probe", "container rdead-svc", "container running", "volume rdead_v"}},
+			[]string{"container done-unrecorded", "container ended", "container half", "container lease-of-s", "container lends", "container lent", "container overdue", "container probe", "container rdead-svc", "container running", "volume rdead_v"}},
 		"all alive": {func(s *Search) {
 			s.Alive = func(context.Context, string) (bool, error) { return true, nil }
 		}, []string{}, []string{}},
@@ -564,7 +568,7 @@ func (s *imageStore) RemoveImage(_ context.Context, id string) error {
 
 func TestImagesOfProbesGoWhenNobodyUsesThem(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *memory.Engine) {
-		start(t, e, "probe", labels("alive", "", containers.LabelRole, containers.RoleProbe), false, "forever")
+		start(t, e, "probe", labels("alive", "", containers.LabelRole, containers.RoleNamespace), false, "forever")
 		status, err := e.Status(t.Context(), "probe")
 		if err != nil {
 			t.Fatal(err)

@@ -254,7 +254,7 @@ func (r *rehearsal) standing(ctx context.Context) (map[string]string, error) {
 	list, err := r.Engine.List(ctx, map[string]string{containers.LabelStack: r.Stack.Name})
 	found := map[string]string{}
 	for _, s := range list {
-		if s.Labels[containers.LabelRole] != containers.RoleProbe {
+		if !containers.Aside(s.Labels) {
 			spec := s.Labels[containers.LabelSpec]
 			found[s.Name] = fmt.Sprintf("%s with spec %.8s", s.State, spec)
 		}

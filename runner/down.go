@@ -131,6 +131,15 @@ func (d *demolition) all(ctx context.Context, o DownOptions, engineID string) er
 			return err
 		}
 	}
+	lenders, err := d.engine.List(ctx, containers.Namespaces(d.stack))
+	if err != nil {
+		return err
+	}
+	for _, status := range lenders {
+		if err := d.engine.Destroy(ctx, status.Name); err != nil {
+			return fmt.Errorf("removing %s: %w", status.Name, err)
+		}
+	}
 	// A network that cannot be removed keeps nothing else from being.
 	kept := d.networks(ctx)
 	if errors.Is(kept, containers.ErrUnavailable) {

@@ -36,6 +36,13 @@ func observe(ctx context.Context, stack *stages.Stack, engine containers.Engine)
 		}
 		return err
 	})
+	if slices.ContainsFunc(stack.Stages, func(s stages.Stage) bool { return s.SharedNetwork }) {
+		group.Go(func() error {
+			var err error
+			facts.Namespaces, err = engine.List(looking, containers.Namespaces(stack.Name))
+			return err
+		})
+	}
 	group.Go(func() error {
 		list, err := engine.ListVolumes(looking, containers.OfStack(stack.Name))
 		for _, v := range list {

@@ -166,6 +166,8 @@ func Plan(ctx context.Context, stack *stages.Stack, engine containers.Engine, le
 type knowledge struct {
 	holders map[string]events.Event
 	volumes map[string]containers.VolumeStatus
+	// namespaces lend helpers their network.
+	namespaces []containers.Status
 	// seen are the stack's containers as they were when the plan was made.
 	seen map[string]containers.Status
 	// recorded are the steps that are done; heard are those of them that only
@@ -219,7 +221,7 @@ func prepare(ctx context.Context, stack *stages.Stack, engine containers.Engine,
 	if p, err = wish.Part.Of(p, stack); err != nil {
 		return nil, knowledge{}, err
 	}
-	return p, knowledge{holders: holders, volumes: facts.Volumes, seen: facts.Containers, recorded: recorded, stops: stops}, nil
+	return p, knowledge{holders: holders, volumes: facts.Volumes, namespaces: facts.Namespaces, seen: facts.Containers, recorded: recorded, stops: stops}, nil
 }
 
 // run is one execution of a plan.
@@ -247,7 +249,7 @@ func newRun(opts Options, stack *stages.Stack, p *plan.Plan, turn *lock.Turn, kn
 	r.record.Secrets, r.record.Key = stack.Secrets, opts.Key
 	r.crew = steps.New(steps.Options{
 		Engine: engine, Stack: stack, Plan: p, Record: r.record, Run: opts.Run,
-		Holders: known.holders, Volumes: known.volumes, Seen: known.seen, World: World(stack, engine), Killed: opts.Kill,
+		Holders: known.holders, Volumes: known.volumes, Namespaces: known.namespaces, Seen: known.seen, World: World(stack, engine), Killed: opts.Kill,
 		Upgrading: r.upgrading(engineID, known.stops),
 	})
 	return r

@@ -234,6 +234,9 @@ func (r *reader) checkReference(d *stage, u *Unit, key, kind string, n *yaml.Nod
 	switch {
 	case key == "depends_on":
 		return // checked where it stands
+	case kind == "" && other.SharedNetwork:
+		r.list.Add(pos, "look into it (log:, file:, exec:), or network: own in stage "+other.Name, "%s cannot be dialled: the helpers of stage %s share one network, and have no names on it", i.template, other.Name)
+		return
 	case other == d && i.name == u.Service && key == "until", key == "proof":
 		// A helper is alive while its own until is looked at; a proof is of the past.
 	case r.precedes(d, other):

@@ -113,6 +113,9 @@ func (e *exporter) losses(s *Stage) {
 	if s.Exclusive != "" {
 		once("exclusive %s: the order is kept, but not that its holder has shut down cleanly", s.Exclusive)
 	}
+	if s.SharedNetwork {
+		once("network shared is left out: each helper has one of its own")
+	}
 	if s.MaxParallel > 0 {
 		once("max_parallel %d is left out", s.MaxParallel)
 	}

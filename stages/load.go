@@ -253,7 +253,7 @@ func (d *stage) result() Stage {
 	}
 	return Stage{
 		Name: d.Name, Verb: d.verb(), Each: d.Each, Sequential: d.Sequential, MaxParallel: d.MaxParallel, Needs: d.After, PerApp: d.PerApp,
-		Exclusive: d.exclusive, Timeout: d.Timeout, Budget: d.Budget, Retries: Retries(d.Retries), OnFailure: OnFailure(d.OnFailure), Keep: Keep(d.Keep),
+		Exclusive: d.exclusive, SharedNetwork: d.SharedNetwork, Timeout: d.Timeout, Budget: d.Budget, Retries: Retries(d.Retries), OnFailure: OnFailure(d.OnFailure), Keep: Keep(d.Keep),
 		Finally: d.Finally, Implicit: d.Implicit, Units: d.units, Pos: d.Pos,
 	}
 }

@@ -183,6 +183,9 @@ type Stage struct {
 	PerApp bool
 	// Exclusive is a volume's name on the engine, one holder at a time; "" for none.
 	Exclusive string
+	// SharedNetwork has the stage's helpers share one namespace for each set of networks:
+	// they reach others there, and nobody reaches them.
+	SharedNetwork bool `json:",omitempty"`
 	// Timeout of each step's attempt; 0 for none.
 	Timeout time.Duration
 	// Budget is how long the stage should take, as the stack's; 0 for none.

@@ -76,6 +76,7 @@ func (r *reader) expand() {
 		for _, u := range d.units {
 			if i := r.instances[u.Service]; i != nil {
 				r.specify(i)
+				r.checkNetwork(i)
 			}
 		}
 	}

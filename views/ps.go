@@ -30,7 +30,7 @@ type Row struct {
 func PS(list []containers.Status, host string, all bool) []Row {
 	rows := []Row{}
 	for _, s := range list {
-		if s.Labels[containers.LabelRole] == containers.RoleProbe || !all && !s.Running() {
+		if containers.Aside(s.Labels) || !all && !s.Running() {
 			continue
 		}
 		row := Row{

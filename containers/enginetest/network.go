@@ -22,6 +22,7 @@ var networkCases = []Case{
 	{"a network in use is not removed", networkInUse},
 	{"the ports that a spec exposes or publishes are told", exposedPorts},
 	{"a container that shares another's network answers at its address", networkShared},
+	{"an idle container lends its network to others until it is stopped", networkIdle},
 }
 
 func (s *stage) on(network string, aliases ...string) func(*containers.Spec) {
@@ -172,6 +173,34 @@ func networkShared(t *testing.T, h Harness) {
 	equal(s, "the guest's port", text, "from the guest\n")
 	client := s.finish(s.spec("client", "dial localhost:8080", func(c *containers.Spec) { c.NetworkMode = "container:" + owner }))
 	equal(s, "the owner on loopback", s.logs(client.Name, containers.LogOptions{}), "from the owner\n")
+}
+
+func networkIdle(t *testing.T, h Harness) {
+	s := newStage(t, h)
+	idler, can := containers.AsIdler(h.Engine)
+	if !can {
+		t.Skip("the engine has no idle containers")
+	}
+	idle, err := idler.Idle(s.ctx)
+	s.must(err)
+	network := s.network("n")
+	idle.Name, idle.Labels, idle.Networks = s.named("idle"), s.labels, []containers.Attachment{{Network: network}}
+	server := s.ready(s.spec("server", "listen :8080 hello", s.on(network)))
+	_, err = h.Engine.Create(s.ctx, idle)
+	s.must(err)
+	s.must(h.Engine.Start(s.ctx, idle.Name))
+	for _, name := range []string{"one", "two"} {
+		client := s.finish(s.spec(name, "dial "+server+":8080", func(c *containers.Spec) { c.NetworkMode = "container:" + idle.Name }))
+		equal(s, "what "+name+" is told", s.logs(client.Name, containers.LogOptions{}), "hello\n")
+	}
+	status, err := h.Engine.Create(s.ctx, idle) // as whoever goes on after a crash
+	s.must(err)
+	equal(s, "runs", status.Running(), true)
+	status, err = h.Engine.Stop(s.ctx, idle.Name, 10*time.Second)
+	s.must(err)
+	equal(s, "stopped", status.Ended(), true)
+	s.must(h.Engine.Start(s.ctx, idle.Name))
+	equal(s, "after another start", s.finish(s.spec("three", "dial "+server+":8080", func(c *containers.Spec) { c.NetworkMode = "container:" + idle.Name })).ExitCode, 0)
 }
 
 func exposedPorts(t *testing.T, h Harness) {

@@ -292,6 +292,9 @@ func (e *engine) Close() error {
 	return only(context.Background(), e, "Close", "", e.next.Close)
 }
 
+// Idler is that of the engine, without faults.
+func (e *engine) Idler() (containers.Idler, bool) { return containers.AsIdler(e.next) }
+
 // Builder is that of the engine, without faults.
 func (e *engine) Builder() (containers.Builder, bool) { return containers.AsBuilder(e.next) }
 

@@ -53,6 +53,9 @@ type engine struct {
 // Leaser is that of the engine.
 func (g *engine) Leaser() (containers.Leaser, bool) { return containers.AsLeaser(g.Engine) }
 
+// Idler is that of the engine.
+func (g *engine) Idler() (containers.Idler, bool) { return containers.AsIdler(g.Engine) }
+
 // Builder is that of the engine.
 func (g *engine) Builder() (containers.Builder, bool) { return containers.AsBuilder(g.Engine) }
 

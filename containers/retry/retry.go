@@ -90,6 +90,21 @@ func againErr(ctx context.Context, r *engine, fn func() error) error {
 // Builder is that of the engine; a build is not repeated, it takes too long.
 func (r *engine) Builder() (containers.Builder, bool) { return containers.AsBuilder(r.Engine) }
 
+// Idler is that of the engine, its calls repeated too.
+func (r *engine) Idler() (containers.Idler, bool) {
+	inner, ok := containers.AsIdler(r.Engine)
+	return idler{r, inner}, ok
+}
+
+type idler struct {
+	r *engine
+	i containers.Idler
+}
+
+func (i idler) Idle(ctx context.Context) (containers.Spec, error) {
+	return again(ctx, i.r, func() (containers.Spec, error) { return i.i.Idle(ctx) })
+}
+
 // Leaser is that of the engine, its calls repeated too.
 func (r *engine) Leaser() (containers.Leaser, bool) {
 	inner, ok := containers.AsLeaser(r.Engine)

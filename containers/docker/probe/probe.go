@@ -37,9 +37,14 @@ const (
 // maxFrame bounds what one frame may hold, in bytes.
 const maxFrame = 64 << 10
 
-// The arguments of Main, one of them: HoldArg makes it wait, ServeArg dial.
+// Command is the hidden command of the program that is Main.
+const Command = "probe-dial"
+
+// The arguments of Main, one of them: HoldArg makes it wait as long as it is needed, StayArg
+// until it is stopped, ServeArg dial.
 const (
 	HoldArg  = "--hold"
+	StayArg  = "--stay"
 	ServeArg = "--serve"
 )
 
@@ -48,12 +53,17 @@ const (
 const IdleLimit = 5 * time.Minute
 
 // Main is the hidden command probe-dial. With HoldArg it waits in the container until
-// nobody has needed it for IdleLimit; with ServeArg it dials for a Session until its input
+// nobody has needed it for IdleLimit, with StayArg until it is stopped; with ServeArg it dials for a Session until its input
 // ends. It returns the exit code: 0, 1 when a session broke, 2 for wrong arguments.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	switch {
 	case len(args) == 1 && args[0] == HoldArg:
 		hold(IdleLimit)
+		return 0
+	case len(args) == 1 && args[0] == StayArg:
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
+		<-stop
 		return 0
 	case len(args) == 1 && args[0] == ServeArg:
 		if err := serve(stdin, stdout); err != nil {
@@ -62,7 +72,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		}
 		return 0
 	}
-	fmt.Fprintf(stderr, "probe-dial: want %s or %s\n", HoldArg, ServeArg)
+	fmt.Fprintf(stderr, "probe-dial: want %s, %s or %s\n", HoldArg, StayArg, ServeArg)
 	return 2
 }
 

@@ -32,6 +32,8 @@ type Options struct {
 	Holders map[string]events.Event
 	// Volumes are those that stood there when the plan was made, by name.
 	Volumes map[string]containers.VolumeStatus
+	// Namespaces are the containers that lent helpers of an earlier run their network.
+	Namespaces []containers.Status
 	// Seen are containers as they were a moment ago, by name: what a step would
 	// look up of them is taken from here. Only for a run that changes nothing.
 	Seen map[string]containers.Status
@@ -61,8 +63,9 @@ type Crew struct {
 	// volumes that stand there now, by name.
 	volumes map[string]containers.VolumeStatus
 	// images are known to be on the engine by now, by reference.
-	images   sync.Map
-	building chan struct{} // holds one while an image is built
+	images     sync.Map
+	building   chan struct{} // holds one while an image is built
+	namespaces namespaces
 	// background owns what is off the critical path: destroying helpers.
 	background errgroup.Group
 }
@@ -77,6 +80,10 @@ func New(o Options) *Crew {
 	maps.Copy(c.volumes, o.Volumes)
 	c.holds = holders{locks: map[string]chan struct{}{}, ends: map[string]lastEnd{}}
 	c.holds.load(o.Holders)
+	c.namespaces = namespaces{busy: make(chan struct{}, 1), held: map[string]bool{}}
+	for _, status := range o.Namespaces {
+		c.namespaces.held[status.Name] = false
+	}
 	c.background.SetLimit(destroyers)
 	return c
 }

@@ -221,7 +221,11 @@ func (c *Crew) create(ctx context.Context, a *active, image string) (outcome, bo
 		return outcome{}, true
 	}
 	a.spec.Labels[containers.LabelImage] = image
-	_, err := c.Engine.Create(ctx, a.spec)
+	spec, err := c.lent(ctx, a)
+	if err != nil {
+		return c.createFailed(ctx, err), false
+	}
+	_, err = c.Engine.Create(ctx, spec)
 	if errors.Is(err, containers.ErrConflict) {
 		o := failed("the name %s is taken by a container that is not this step's: remove or rename that one (%v)", a.Container, err)
 		o.conflict = true

@@ -54,7 +54,11 @@ func (c *Crew) Prepare(ctx context.Context, step *plan.Step, stage *stages.Stage
 			return
 		}
 		p.spec.Labels[containers.LabelImage] = image.ID
-		_, err = c.Engine.Create(ctx, p.spec)
+		spec, err := c.lent(ctx, p.active)
+		if err != nil {
+			return
+		}
+		_, err = c.Engine.Create(ctx, spec)
 		p.made, p.ours = err == nil, err == nil
 	})
 }
@@ -92,7 +96,7 @@ func (c *Crew) takePrepared(ctx context.Context, a *active) bool {
 }
 
 // Discard removes, after Finish, the containers that were made for steps whose
-// turn never came. They have never been started.
+// turn never came, which have never been started, and the namespaces that helpers shared.
 func (c *Crew) Discard(ctx context.Context) error {
 	for _, id := range slices.Sorted(maps.Keys(c.prepared)) {
 		p := c.prepared[id]
@@ -101,7 +105,7 @@ func (c *Crew) Discard(ctx context.Context) error {
 			return fmt.Errorf("destroying %s: %w", p.Container, err)
 		}
 	}
-	return nil
+	return c.dissolve(ctx)
 }
 
 // endPreparing ends what is made ahead: fetching at once, making in order.

@@ -15,9 +15,12 @@ import (
 // Sweep removes a container that outlived its reason. One that runs is stopped by
 // its own signal and grace first, a service after its hooks. How it ended is recorded, unless it is
 // already, before the container goes: an exclusive volume that it held is not
-// to be handed on as if nothing had happened.
+// to be handed on as if nothing had happened. Of a namespace there is nothing to record.
 func (c *Crew) Sweep(ctx context.Context, l plan.Leftover) error {
 	status := l.Status
+	if containers.RoleOf(status.Labels) == containers.RoleNamespace {
+		return c.Engine.Destroy(ctx, l.Container)
+	}
 	service := containers.RoleOf(status.Labels) == containers.RoleService
 	hooks := ""
 	if status.Running() {

@@ -63,6 +63,9 @@ var keys = []key{
 	{shapes.Key("needs", "The stages that must be over before: one, a list, or [] for none (default: the stage above)", shapes.Either(shapes.Scalar(), shapes.List(shapes.Scalar(), 0))), func(_ *File, d *Stage, v *yaml.Node, _ shapes.Field) {
 		d.readNeeds(v)
 	}},
+	{shapes.Key("network", "own (default), or shared: the stage's helpers only dial out, from one network namespace that they share", shapes.Words("own", "shared")), func(_ *File, d *Stage, v *yaml.Node, k shapes.Field) {
+		d.SharedNetwork = d.Tree.Choice(v, k.Key, k.Words()...) == "shared"
+	}},
 	{shapes.Key("on_failure", "When a step fails: stop (default) starts no further step, skip_app skips what is left of that app, continue goes on", shapes.Words("stop", "skip_app", "continue")), func(_ *File, d *Stage, v *yaml.Node, k shapes.Field) {
 		d.OnFailure = d.Tree.Choice(v, k.Key, k.Words()...)
 	}},

@@ -25,6 +25,8 @@ type Stage struct {
 	// Verb is run, await, start or call.
 	Verb                                        string
 	Each, Sequential, PerApp, Finally, Implicit bool
+	// SharedNetwork: its helpers share one network namespace.
+	SharedNetwork bool
 	// Upgrade: its services are those of the upgrades.
 	Upgrade         bool
 	MaxParallel     int
@@ -278,6 +280,8 @@ func (f *File) checkStage(d *Stage) {
 	reject("ready", d.Verb != "start", "ready: is for start; await a condition in a stage of its own", "a stage that does "+d.Verb+" has no ready")
 	reject("until", d.Verb != "run", "until: is for run, whose helper it ends", "a stage that does "+d.Verb+" has no until")
 	reject("keep", !d.Helpers(), "keep: is for the containers of run and await, which end", "nothing is left to keep of what this stage does")
+	reject("network", !d.Helpers(), "network: is for the helpers of run and await", "only helpers can share a network")
+	d.SharedNetwork = d.SharedNetwork && d.Helpers()
 	reject("exclusive", !container, "run or start a service that mounts the volume", "only containers can hold a volume")
 	reject("each", d.Each && !f.HasApps, "apps: {hivemind: {port: 8081}, …} beside stages:", "each: apps, but the file has no apps")
 	if d.Exclusive != nil && d.keys["order"] == nil && d.keys["max_parallel"] == nil {

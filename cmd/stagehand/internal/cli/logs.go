@@ -58,7 +58,7 @@ func (in *invocation) runLogs(ctx context.Context, o follow.Options, names []str
 	if err != nil {
 		return exit.OfEngine(err)
 	}
-	list = slices.DeleteFunc(list, func(s containers.Status) bool { return s.Labels[containers.LabelRole] == containers.RoleProbe })
+	list = slices.DeleteFunc(list, func(s containers.Status) bool { return containers.Aside(s.Labels) })
 	if err := in.learnOf(ctx, w.Ledger, stack, list); err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func (l *Looker) look(ctx context.Context) (_ []report.Standing, err error) {
 		s := report.Standing{Stack: name}
 		for _, c := range byStack[name] {
 			switch {
-			case c.Labels[containers.LabelRole] == containers.RoleProbe:
+			case containers.Aside(c.Labels):
 			case c.Running():
 				s.Running++
 			default:

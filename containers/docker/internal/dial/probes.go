@@ -26,9 +26,6 @@ import (
 	"github.com/stagehand-dev/stagehand/containers/docker/probe"
 )
 
-// probeCommand is the hidden command of the program that is probe.Main.
-const probeCommand = "probe-dial"
-
 // removeLimit bounds the removal of a probe that could not be started.
 const removeLimit = 15 * time.Second
 
@@ -112,7 +109,7 @@ func (d *Dialer) dialProbe(ctx context.Context, n network.Inspect, address strin
 // serve begins a session with the probe.
 func (d *Dialer) serve(ctx context.Context, id string) (*probe.Session, error) {
 	made, err := d.options.API.ContainerExecCreate(ctx, id, container.ExecOptions{
-		Cmd:         []string{probeimage.Program, probeCommand, probe.ServeArg},
+		Cmd:         []string{probeimage.Program, probe.Command, probe.ServeArg},
 		AttachStdin: true, AttachStdout: true, AttachStderr: true,
 	})
 	if err != nil {
@@ -207,7 +204,7 @@ func probeConfig(tag string, n network.Inspect) (*container.Config, *container.H
 	}
 	return &container.Config{
 			Image: tag, Labels: labels, User: "65534:65534",
-			Entrypoint: []string{probeimage.Program, probeCommand, probe.HoldArg},
+			Entrypoint: []string{probeimage.Program, probe.Command, probe.HoldArg},
 		}, &container.HostConfig{
 			NetworkMode:    container.NetworkMode(n.Name),
 			AutoRemove:     true,
