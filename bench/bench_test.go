@@ -28,7 +28,7 @@ func TestStacksLoad(t *testing.T) {
 		{"chain", chain(20), 21},
 		{"plain", plain(25), 25},
 		{"wide", wide(30), 30},
-		{"helpers", helpers(100, 8, false), 100},
+		{"helpers", helpers(100, 8, "shared"), 100},
 		{"waits", waits("http://192.0.2.1:80/w", 2, 3), 7},
 		{"ends", ends(2, 3), 6},
 	} {

@@ -78,27 +78,18 @@ func wide(n int) string {
 	return l.String()
 }
 
-// helpers is one stage of n helpers, so many at a time; where shared is true,
-// all in the network namespace of one container.
-func helpers(n, width int, shared bool) string {
+// helpers is one stage of n helpers, so many at a time; network is that of the stage.
+func helpers(n, width int, network string) string {
 	var l lines
 	var names []string
 	l.add("services:")
-	network := ""
-	if shared {
-		l.add("  net: {image: %s, command: [forever]}", image)
-		network = ", network_mode: 'service:net'"
-	}
 	for i := range n {
 		name := fmt.Sprintf("helper%03d", i)
 		names = append(names, name)
-		l.add("  %s: {image: %s, command: [print, done]%s}", name, image, network)
+		l.add("  %s: {image: %s, command: [print, done]}", name, image)
 	}
 	l.add("stages:")
-	if shared {
-		l.add("  - {name: net, start: net}")
-	}
-	l.add("  - {name: work, run: [%s], max_parallel: %d}", strings.Join(names, ", "), width)
+	l.add("  - {name: work, run: [%s], max_parallel: %d, network: %s}", strings.Join(names, ", "), width, network)
 	return l.String()
 }
 

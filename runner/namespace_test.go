@@ -21,11 +21,21 @@ func dialling() *stackBuilder {
 	s.service("db", "listen :80 hello", nil)
 	s.stage(stages.Stage{Name: "db", Verb: stages.Start}, "db")
 	for _, name := range []string{"one", "two", "three"} {
-		s.service(name, "dial db:80", nil)
+		s.service(name, "sleep 1s then dial db:80", nil) // it listens by then
 	}
-	s.stage(stages.Stage{Name: "first", Verb: stages.Run, SharedNetwork: true}, "one", "two")
-	s.stage(stages.Stage{Name: "second", Verb: stages.Await, SharedNetwork: true}, "three")
+	s.stage(stages.Stage{Name: "first", Verb: stages.Run}, "one", "two")
+	s.stage(stages.Stage{Name: "second", Verb: stages.Await}, "three")
+	share(s, true)
 	return s
+}
+
+// share has all helpers share a network, or none.
+func share(s *stackBuilder, shared bool) {
+	for _, stage := range s.Stages {
+		for i := range stage.Units {
+			stage.Units[i].SharedNetwork = shared && stage.Verb != stages.Start
+		}
+	}
 }
 
 func TestHelpersShareANetwork(t *testing.T) {
@@ -42,9 +52,7 @@ func TestHelpersShareANetwork(t *testing.T) {
 			t.Errorf("containers: %v", got)
 		}
 		own := dialling()
-		for i := range own.Stages {
-			own.Stages[i].SharedNetwork = false
-		}
+		share(own, false)
 		if result := b.up(own); result.Plan.Counts()["skip"] != 3 {
 			t.Errorf("with networks of their own they run again: %v", result.Plan.Counts())
 		}
@@ -61,7 +69,8 @@ func TestWhoSharesANetworkSharesItsPorts(t *testing.T) {
 			s := newStack("s")
 			s.service("a", "listen :80 hello", nil)
 			s.service("b", "sleep 1s then listen :80 hello", nil)
-			s.stage(stages.Stage{Name: "both", Verb: stages.Run, SharedNetwork: shared, Timeout: 5 * time.Second, OnFailure: stages.Continue}, "a", "b")
+			s.stage(stages.Stage{Name: "both", Verb: stages.Run, Timeout: 5 * time.Second, OnFailure: stages.Continue}, "a", "b")
+			share(s, shared)
 			b.up(s)
 			got := b.book.outcomes()
 			for step, outcome := range want {

@@ -36,7 +36,7 @@ func observe(ctx context.Context, stack *stages.Stack, engine containers.Engine)
 		}
 		return err
 	})
-	if slices.ContainsFunc(stack.Stages, func(s stages.Stage) bool { return s.SharedNetwork }) {
+	if slices.ContainsFunc(stack.Stages, sharesNetwork) {
 		group.Go(func() error {
 			var err error
 			facts.Namespaces, err = engine.List(looking, containers.Namespaces(stack.Name))
@@ -67,6 +67,10 @@ func observe(ctx context.Context, stack *stages.Stack, engine containers.Engine)
 		return facts, err
 	}
 	return facts, unlabelled(ctx, stack, engine, facts.Volumes)
+}
+
+func sharesNetwork(s stages.Stage) bool {
+	return slices.ContainsFunc(s.Units, func(u stages.Unit) bool { return u.SharedNetwork })
 }
 
 // unlabelled adds the stack's volumes that do not carry its label: external

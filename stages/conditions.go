@@ -234,7 +234,9 @@ func (r *reader) checkReference(d *stage, u *Unit, key, kind string, n *yaml.Nod
 	switch {
 	case key == "depends_on":
 		return // checked where it stands
-	case kind == "" && other.SharedNetwork:
+	case kind == "" && i.shares && !other.SharesNetwork():
+		i.shares = false // somebody dials it
+	case kind == "" && i.shares:
 		r.list.Add(pos, "look into it (log:, file:, exec:), or network: own in stage "+other.Name, "%s cannot be dialled: the helpers of stage %s share one network, and have no names on it", i.template, other.Name)
 		return
 	case other == d && i.name == u.Service && key == "until", key == "proof":

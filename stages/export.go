@@ -113,7 +113,7 @@ func (e *exporter) losses(s *Stage) {
 	if s.Exclusive != "" {
 		once("exclusive %s: the order is kept, but not that its holder has shut down cleanly", s.Exclusive)
 	}
-	if s.SharedNetwork {
+	if slices.ContainsFunc(s.Units, func(u Unit) bool { return u.SharedNetwork }) {
 		once("network shared is left out: each helper has one of its own")
 	}
 	if s.MaxParallel > 0 {

@@ -138,6 +138,9 @@ func unit(u stages.Unit) string {
 	if u.App != "" {
 		text += " app " + u.App
 	}
+	if u.SharedNetwork {
+		text += " shares a network"
+	}
 	for _, c := range []struct {
 		name string
 		c    waiters.Condition

@@ -178,6 +178,7 @@ func (r *reader) read(ctx context.Context) {
 	}
 	r.checkVariables()
 	r.expand()
+	r.findNetworks()
 	if r.Explicit {
 		r.checkDependsOn()
 	}
@@ -253,7 +254,7 @@ func (d *stage) result() Stage {
 	}
 	return Stage{
 		Name: d.Name, Verb: d.verb(), Each: d.Each, Sequential: d.Sequential, MaxParallel: d.MaxParallel, Needs: d.After, PerApp: d.PerApp,
-		Exclusive: d.exclusive, SharedNetwork: d.SharedNetwork, Timeout: d.Timeout, Budget: d.Budget, Retries: Retries(d.Retries), OnFailure: OnFailure(d.OnFailure), Keep: Keep(d.Keep),
+		Exclusive: d.exclusive, Timeout: d.Timeout, Budget: d.Budget, Retries: Retries(d.Retries), OnFailure: OnFailure(d.OnFailure), Keep: Keep(d.Keep),
 		Finally: d.Finally, Implicit: d.Implicit, Units: d.units, Pos: d.Pos,
 	}
 }
@@ -264,6 +265,9 @@ func (r *reader) collect() {
 		r.stack.Apps = append(r.stack.Apps, App(app))
 	}
 	for _, d := range r.stages {
+		for i, u := range d.units {
+			d.units[i].SharedNetwork = u.Service != "" && r.instances[u.Service].shares
+		}
 		r.stack.Stages = append(r.stack.Stages, d.result())
 	}
 	r.stack.Upgrades = r.upgrades()

@@ -183,9 +183,6 @@ type Stage struct {
 	PerApp bool
 	// Exclusive is a volume's name on the engine, one holder at a time; "" for none.
 	Exclusive string
-	// SharedNetwork has the stage's helpers share one namespace for each set of networks:
-	// they reach others there, and nobody reaches them.
-	SharedNetwork bool `json:",omitempty"`
 	// Timeout of each step's attempt; 0 for none.
 	Timeout time.Duration
 	// Budget is how long the stage should take, as the stack's; 0 for none.
@@ -217,6 +214,9 @@ type Unit struct {
 	// Service is a key of Stack.Services; "" for inline conditions and calls.
 	Service string
 	App     string
+	// SharedNetwork: the helper only dials out, from the one namespace that all such helpers
+	// with the same networks share.
+	SharedNetwork bool `json:",omitempty"`
 	// Condition of an inline await.
 	Condition waiters.Condition
 	// Ready of a start (with every, timeout, stable_for), nil for none.

@@ -25,6 +25,7 @@ type instance struct {
 	stage          *stage
 	service        types.ServiceConfig
 	node           *yaml.Node // where the stage names it
+	shares         bool       // a network with other helpers
 }
 
 // longest name that a DNS server answers for. Source: RFC 1035, section 2.3.4.
@@ -76,7 +77,6 @@ func (r *reader) expand() {
 		for _, u := range d.units {
 			if i := r.instances[u.Service]; i != nil {
 				r.specify(i)
-				r.checkNetwork(i)
 			}
 		}
 	}

@@ -16,7 +16,7 @@ const Extension = "x-stagehand"
 
 // OwnKeys returns the keys of a stack file that are ours, sorted.
 func OwnKeys() []string {
-	return []string{"apps", "budget", "immutable", "on_failure", "reserved", "stages", "tenants", "upgrades", "version"}
+	return []string{"apps", "budget", "helper_network", "immutable", "on_failure", "reserved", "stages", "tenants", "upgrades", "version"}
 }
 
 // ownsTopLevel tells whether our keys stand at the top of the file: its name says so, or

@@ -19,13 +19,13 @@ type namespaces struct {
 	held map[string]bool
 }
 
-// lent is the step's spec as the engine is to have it: where its stage shares a network, it joins
+// lent is the step's spec as the engine is to have it: where it shares a network, it joins
 // the namespace for its networks, which is made for the first helper in it. An engine that has no idle
 // containers gives each helper a network of its own.
 func (c *Crew) lent(ctx context.Context, a *active) (containers.Spec, error) {
 	spec := a.spec
 	idler, can := containers.AsIdler(c.Engine)
-	if !a.stage.SharedNetwork || len(spec.Networks) == 0 || !can {
+	if !a.Unit.SharedNetwork || len(spec.Networks) == 0 || !can {
 		return spec, nil
 	}
 	name, err := c.namespace(ctx, idler, spec)

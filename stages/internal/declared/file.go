@@ -16,6 +16,8 @@ import (
 type File struct {
 	// OnFailure is keep or down.
 	OnFailure string
+	// HelpersShare: helpers share a network where neither their stage nor their service says otherwise.
+	HelpersShare bool
 	// Budget of the stack's start-up; 0 for none.
 	Budget time.Duration
 	// HasApps is true where there is apps:, with apps or without.
@@ -54,6 +56,9 @@ func Read(source *compose.Source, list *problems.List) *File {
 		if policy := f.Tree(file).Choice(node, "on_failure", top.Get("on_failure").Words()...); policy != "" {
 			f.OnFailure = policy
 		}
+	}
+	if file, node := source.Own("helper_network"); node != nil {
+		f.HelpersShare = f.Tree(file).Choice(node, "helper_network", networkWords.Words()...) == shared
 	}
 	if file, node := source.Own("budget"); node != nil {
 		f.Budget = f.Tree(file).Duration(node, "budget")

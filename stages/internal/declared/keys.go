@@ -21,10 +21,14 @@ var (
 	services  = shapes.OneOrMore(shapes.Scalar())
 	condition = shapes.Reference(decode.Definition)
 	// ofService may be the word healthy: the health of the stage's own service.
-	ofService = shapes.Either(shapes.Words("healthy"), condition)
-	keepWords = shapes.Words("never", "on_failure", "always")
-	attempts  = shapes.Whole(0, maxCount)
+	ofService    = shapes.Either(shapes.Words("healthy"), condition)
+	keepWords    = shapes.Words("never", "on_failure", "always")
+	networkWords = shapes.Words("own", shared)
+	attempts     = shapes.Whole(0, maxCount)
 )
+
+// shared is the network of helpers that share one.
+const shared = "shared"
 
 // maxCount is what nodes.Tree.Count takes at most.
 const maxCount = 1_000_000
@@ -63,8 +67,8 @@ var keys = []key{
 	{shapes.Key("needs", "The stages that must be over before: one, a list, or [] for none (default: the stage above)", shapes.Either(shapes.Scalar(), shapes.List(shapes.Scalar(), 0))), func(_ *File, d *Stage, v *yaml.Node, _ shapes.Field) {
 		d.readNeeds(v)
 	}},
-	{shapes.Key("network", "own (default), or shared: the stage's helpers only dial out, from one network namespace that they share", shapes.Words("own", "shared")), func(_ *File, d *Stage, v *yaml.Node, k shapes.Field) {
-		d.SharedNetwork = d.Tree.Choice(v, k.Key, k.Words()...) == "shared"
+	{shapes.Key("network", "own, or shared: the stage's helpers only dial out, from one network namespace that they share (default: helper_network)", networkWords), func(_ *File, d *Stage, v *yaml.Node, k shapes.Field) {
+		d.Network = d.Tree.Choice(v, k.Key, k.Words()...)
 	}},
 	{shapes.Key("on_failure", "When a step fails: stop (default) starts no further step, skip_app skips what is left of that app, continue goes on", shapes.Words("stop", "skip_app", "continue")), func(_ *File, d *Stage, v *yaml.Node, k shapes.Field) {
 		d.OnFailure = d.Tree.Choice(v, k.Key, k.Words()...)
@@ -107,6 +111,7 @@ func stageFields() (fields shapes.Fields) {
 var top = shapes.Fields{
 	shapes.Key("apps", "What stages with each: apps fan out over: names with their fields, ${APP_<FIELD>} in services", shapes.OrNothing(shapes.Open(shapes.Label().Pattern, shapes.OrNothing(shapes.Open(fieldName.String(), shapes.OrNothing(shapes.Scalar())))))),
 	shapes.Key("budget", "How long the start-up should take; nothing is stopped for it, but a run that took longer says so", shapes.Duration()),
+	shapes.Key("helper_network", "own (default), or shared: helpers that need no network of their own only dial out, from one network namespace that they share", networkWords),
 	shapes.Key("immutable", "The fields of apps that never change once an app is deployed: one, a list, or a mapping to limits such as 1..64", shapes.Either(
 		shapes.Scalar(), shapes.List(shapes.Scalar(), 0), shapes.Open("", shapes.OrNothing(shapes.Matching(`^[0-9]+\.\.[0-9]+$`))))),
 	shapes.Key("on_failure", "What happens to what a failed run has made: keep (default) or down", shapes.Words("keep", "down")),

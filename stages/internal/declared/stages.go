@@ -25,8 +25,8 @@ type Stage struct {
 	// Verb is run, await, start or call.
 	Verb                                        string
 	Each, Sequential, PerApp, Finally, Implicit bool
-	// SharedNetwork: its helpers share one network namespace.
-	SharedNetwork bool
+	// Network of its helpers is own or shared; "" where the stage does not say.
+	Network string
 	// Upgrade: its services are those of the upgrades.
 	Upgrade         bool
 	MaxParallel     int
@@ -87,6 +87,9 @@ func (d *Stage) at(key string) problems.Pos {
 	}
 	return d.Pos
 }
+
+// SharesNetwork tells whether the stage says that its helpers share a network.
+func (d *Stage) SharesNetwork() bool { return d.Helpers() && d.Network == shared }
 
 // Helpers tells whether the stage's containers come to an end.
 func (d *Stage) Helpers() bool { return (d.Verb == "run" || d.Verb == "await") && d.Inline == nil }
@@ -281,7 +284,6 @@ func (f *File) checkStage(d *Stage) {
 	reject("until", d.Verb != "run", "until: is for run, whose helper it ends", "a stage that does "+d.Verb+" has no until")
 	reject("keep", !d.Helpers(), "keep: is for the containers of run and await, which end", "nothing is left to keep of what this stage does")
 	reject("network", !d.Helpers(), "network: is for the helpers of run and await", "only helpers can share a network")
-	d.SharedNetwork = d.SharedNetwork && d.Helpers()
 	reject("exclusive", !container, "run or start a service that mounts the volume", "only containers can hold a volume")
 	reject("each", d.Each && !f.HasApps, "apps: {hivemind: {port: 8081}, …} beside stages:", "each: apps, but the file has no apps")
 	if d.Exclusive != nil && d.keys["order"] == nil && d.keys["max_parallel"] == nil {
