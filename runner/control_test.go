@@ -1,6 +1,7 @@
 package runner_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -175,4 +176,42 @@ func TestControl(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestInterruptedBeforeAnythingIsStopped shows that what was not begun does not count as done.
+func TestInterruptedBeforeAnythingIsStopped(t *testing.T) {
+	for verb, act := range map[string]func(context.Context, *bench, *stackBuilder) (runner.Result, error){
+		"stop": func(ctx context.Context, b *bench, s *stackBuilder) (runner.Result, error) {
+			return runner.Stop(ctx, runner.ControlOptions{Name: s.Name, Stack: &s.Stack, Engine: b.engine, Sink: b.book, Ledger: b.book, Run: "later"})
+		},
+		"down": func(ctx context.Context, b *bench, s *stackBuilder) (runner.Result, error) {
+			err := runner.Down(ctx, runner.DownOptions{Stack: s.Name, Engine: b.engine, Sink: b.book, Ledger: b.book, Run: "later", Order: &s.Stack})
+			return runner.Result{Verdict: events.VerdictInterrupted}, err
+		},
+	} {
+		t.Run(verb, func(t *testing.T) {
+			for range 20 { // whether a free place or the end of ctx is seen first is chance
+				inBubble(t, func(t *testing.T, b *bench) {
+					s := newStack("s")
+					s.service("web", "forever", nil)
+					s.stage(stages.Stage{Name: "web", Verb: stages.Start}, "web")
+					wantDone(t, b.up(s))
+					standing := b.containers()
+					ctx, cancel := context.WithCancel(t.Context())
+					b.book.fail = func(e events.Event) error {
+						if e.Kind == events.RunStarted {
+							cancel()
+						}
+						return nil
+					}
+					if result, err := act(ctx, b, s); !errors.Is(err, context.Canceled) || result.Verdict != events.VerdictInterrupted {
+						t.Errorf("%s, %v", result.Verdict, err)
+					}
+					if got := b.containers(); !slices.Equal(got, standing) {
+						t.Errorf("containers: %v", got)
+					}
+				})
+			}
+		})
+	}
 }

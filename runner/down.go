@@ -232,7 +232,8 @@ func each(ctx context.Context, wave []containers.Status, do func(context.Context
 		select {
 		case places <- struct{}{}:
 		case <-ctx.Done():
-			return group.Wait()
+			ended := ctx.Err()
+			return cmp.Or(group.Wait(), ended) // what has not been begun is not done
 		}
 		leave := sync.OnceFunc(func() { <-places })
 		slow := time.AfterFunc(patience, leave)
