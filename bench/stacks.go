@@ -47,6 +47,9 @@ func chain(n int) string {
 	return l.String()
 }
 
+// sharing is the Compose file with all its helpers in one network namespace, which only stagehand heeds.
+func sharing(file string) string { return file + "x-stagehand: {helper_network: shared}\n" }
+
 // plain is n services that know nothing of each other.
 func plain(n int) string {
 	var l lines
