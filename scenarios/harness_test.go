@@ -81,6 +81,10 @@ type stack struct {
 	ledger string
 	began  time.Time
 
+	// miscounted: the engine has lost count of what is on a network (Docker 20.10 does at times), and
+	// does not remove it before it is restarted.
+	miscounted bool
+
 	mu   sync.Mutex
 	seen []engineEvent
 }
@@ -98,7 +102,7 @@ func newStack(t *testing.T, name string, files ...string) *stack {
 			if kind == "container" {
 				args = append(args, "--all")
 			}
-			if left := s.docker(args...); left != "" {
+			if left := s.docker(args...); left != "" && (kind != "network" || !s.miscounted) {
 				t.Errorf("left on the engine: %s %s", kind, left)
 			}
 		}
@@ -136,7 +140,13 @@ func (s *stack) stagehand(code int, args ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
 	defer cancel()
 	out, err := command(ctx, s.env, program, s.args(args...)...)
-	if got := exitCode(err); got != code {
+	got := exitCode(err)
+	if args[0] == "down" && code == 0 && got == 9 && strings.Contains(out, "the engine has lost count") {
+		s.t.Logf("only a restart of the engine can remove the network:\n%s", out)
+		s.miscounted = true
+		return out
+	}
+	if got != code {
 		s.t.Fatalf("stagehand %s: exit %d, want %d\n%s", args[0], got, code, out)
 	}
 	return out
