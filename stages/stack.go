@@ -50,6 +50,8 @@ type Stack struct {
 	// Named are the services of the files, by their own keys, those of inactive profiles and those that no stage
 	// names among them.
 	Named []string `json:"-"`
+	// Inactive are the services that no active profile has, each with its profiles.
+	Inactive map[string][]string `json:"-"`
 	// Replicas are how many containers a service has, by its name on the network, where that is
 	// not one: there are none of it in Services where it is 0, and NAME/2 and so on where it is more.
 	Replicas map[string]int `json:",omitempty"`

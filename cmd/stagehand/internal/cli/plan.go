@@ -40,7 +40,7 @@ func (in *invocation) runPlan(ctx context.Context, mermaid bool, again again, pa
 	if mermaid && in.flags.JSON {
 		return exit.Misuse("--mermaid and --json exclude each other")
 	}
-	stack, err := in.Load(ctx)
+	stack, err := in.LoadFor(ctx, part.Words)
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func (in *invocation) runUp(ctx context.Context, o upOptions) (err error) {
 			return in.stay(ctx, w, stack, r, o)
 		})
 	}
-	stack, err := in.Load(ctx)
+	stack, err := in.LoadFor(ctx, o.part.Words)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (in *invocation) wished(stack *stages.Stack, again again, part part) (wish 
 	_, err = stepsOf(stack, wish.Part)
 	var unknown *plan.Unknown
 	if errors.As(err, &unknown) && slices.Contains(stack.Named, unknown.Word) {
-		return wish, exit.Misuse("%s has no step: no stage names it, or its profile is not active (--profile)", unknown.Word)
+		return wish, exit.Misuse("%s has no step: no stage names it", unknown.Word)
 	}
 	return wish, misunderstood(err)
 }

@@ -45,11 +45,27 @@ func (w *Workshop) Source() (compose.Options, error) {
 }
 
 // Load reads the stack and tells its warnings.
-func (w *Workshop) Load(ctx context.Context) (*stages.Stack, error) {
+func (w *Workshop) Load(ctx context.Context) (*stages.Stack, error) { return w.LoadFor(ctx, nil) }
+
+// LoadFor is Load for a command that names services: as with Docker Compose, that turns their profiles on.
+func (w *Workshop) LoadFor(ctx context.Context, services []string) (*stages.Stack, error) {
 	o, err := w.Source()
 	if err != nil {
 		return nil, err
 	}
+	stack, err := load(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	var profiles []string
+	for _, name := range services {
+		profiles = append(profiles, stack.Inactive[name]...)
+	}
+	if len(profiles) == 0 {
+		return w.told(stack, o)
+	}
+	w.o.Flags.Profiles = append(w.o.Flags.Profiles, profiles...) // what is told to be typed names them too
+	o.Profiles = w.o.Flags.Profiles
 	return w.LoadFrom(ctx, o)
 }
 
@@ -59,6 +75,11 @@ func (w *Workshop) LoadFrom(ctx context.Context, o compose.Options) (*stages.Sta
 	if err != nil {
 		return nil, err
 	}
+	return w.told(stack, o)
+}
+
+// told is the stack, its warnings told, and an error where it cannot be scaled as is asked.
+func (w *Workshop) told(stack *stages.Stack, o compose.Options) (*stages.Stack, error) {
 	w.Warn(stack)
 	return stack, scalable(stack, o.Scale)
 }
