@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -156,6 +157,32 @@ func TestTheNetworkOfADeadRunsHelpers(t *testing.T) {
 				t.Errorf("%d services stopped", n)
 			}
 		})
+	})
+}
+
+// TestAFurtherAttemptHasANetwork: the namespace may be why the one before failed.
+func TestAFurtherAttemptHasANetwork(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		s := newStack("s")
+		s.service("db", "listen :80 hello", nil)
+		s.stage(stages.Stage{Name: "db", Verb: stages.Start}, "db")
+		s.service("setup", "sleep 5s then dial db:80", nil)
+		s.stage(stages.Stage{Name: "setup", Verb: stages.Run, Retries: stages.Retries{Count: 1, Backoff: time.Second}}, "setup")
+		share(s, true)
+		var stopping sync.WaitGroup
+		stopping.Go(func() {
+			time.Sleep(2 * time.Second)
+			for _, name := range []string{holder, "s-setup-1"} {
+				if _, err := b.engine.Stop(t.Context(), name, 0); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		wantDone(t, b.up(s))
+		stopping.Wait()
+		if n := len(b.book.of(events.StepRetrying)); n != 1 {
+			t.Errorf("%d attempts failed", n)
+		}
 	})
 }
 

@@ -28,7 +28,7 @@ func (c *Crew) lent(ctx context.Context, a *active) (containers.Spec, error) {
 	if !a.Unit.SharedNetwork || len(spec.Networks) == 0 || !can {
 		return spec, nil
 	}
-	name, err := c.namespace(ctx, idler, spec)
+	name, err := c.namespace(ctx, idler, spec, a.attempt > 1)
 	if err != nil {
 		return spec, fmt.Errorf("the network that helpers share: %w", err)
 	}
@@ -36,8 +36,8 @@ func (c *Crew) lent(ctx context.Context, a *active) (containers.Spec, error) {
 	return spec, nil
 }
 
-// namespace is the container that holds the namespace for the spec's networks, and runs.
-func (c *Crew) namespace(ctx context.Context, idler containers.Idler, spec containers.Spec) (string, error) {
+// namespace is the container that holds the namespace for the spec's networks, and runs: looked at again where it is in doubt.
+func (c *Crew) namespace(ctx context.Context, idler containers.Idler, spec containers.Spec, doubted bool) (string, error) {
 	select {
 	case c.namespaces.busy <- struct{}{}:
 		defer func() { <-c.namespaces.busy }()
@@ -49,7 +49,7 @@ func (c *Crew) namespace(ctx context.Context, idler containers.Idler, spec conta
 		networks = append(networks, attachment.Network)
 	}
 	name := containers.Name(c.Stack.Name, "namespace", strings.Join(networks, "."))
-	if c.namespaces.held[name] {
+	if c.namespaces.held[name] && !doubted {
 		return name, nil
 	}
 	idle, err := idler.Idle(ctx)
