@@ -158,18 +158,24 @@ func startAgain(t *testing.T, h Harness) {
 
 func waitBeforeStart(t *testing.T, h Harness) {
 	s := newStage(t, h)
-	name := s.create(s.spec("a", "exit 5"))
-	var status containers.Status
-	waited := s.async(func(ctx context.Context) (err error) {
-		status, err = h.Engine.Wait(ctx, name)
-		return err
-	})
-	// Nothing but time can show that Wait does not return for a created container.
-	s.pause(200 * time.Millisecond)
-	s.must(h.Engine.Start(s.ctx, name))
-	s.must(waited())
-	equal(s, "state", status.State, containers.StateExited)
-	equal(s, "exit code", status.ExitCode, 5)
+	for _, role := range []string{containers.RoleService, containers.RoleHelper} {
+		for _, code := range []int{0, 5} {
+			spec := s.spec(fmt.Sprint(role, code), fmt.Sprint("exit ", code), func(c *containers.Spec) { c.Labels[containers.LabelRole] = role })
+			name := s.create(spec)
+			var status containers.Status
+			waited := s.async(func(ctx context.Context) (err error) {
+				status, err = h.Engine.Wait(ctx, name)
+				return err
+			})
+			// Nothing but time can show that Wait does not return for a created container.
+			s.pause(200 * time.Millisecond)
+			s.must(h.Engine.Start(s.ctx, name))
+			s.must(waited())
+			equal(s, "state", status.State, containers.StateExited)
+			equal(s, "exit code", status.ExitCode, code)
+			equal(s, "exit code of who waits afterwards", s.wait(name).ExitCode, code)
+		}
+	}
 }
 
 func missingContainer(t *testing.T, h Harness) {
@@ -189,7 +195,7 @@ func missingContainer(t *testing.T, h Harness) {
 func waitVanished(t *testing.T, h Harness) {
 	s := newStage(t, h)
 	for _, running := range []bool{false, true} {
-		spec := s.spec(fmt.Sprint("a", running), "forever")
+		spec := s.spec(fmt.Sprint("a", running), "forever", func(c *containers.Spec) { c.Labels[containers.LabelRole] = containers.RoleHelper })
 		s.create(spec)
 		if running {
 			s.must(h.Engine.Start(s.ctx, spec.Name))
