@@ -46,14 +46,7 @@ func (e *Engine) Create(ctx context.Context, spec containers.Spec) (containers.S
 	for pause := (backoff.Backoff{}); ; {
 		made, err := e.api.ContainerCreate(ctx, c.Config, c.Host, c.Networking, c.Platform, spec.Name)
 		if err == nil {
-			seen, err := e.finish(ctx, made.ID, spec, c)
-			if err != nil {
-				return containers.Status{}, err
-			}
-			if containers.RoleOf(spec.Labels) == containers.RoleHelper {
-				e.fresh.Made(spec.Name, seen) // who waits for it and reads what it prints begins with that before its start
-			}
-			return translate.Status(seen), nil
+			return e.finish(ctx, made.ID, spec, c)
 		}
 		if !nameTaken(err) {
 			return containers.Status{}, failure.Of(ctx, err, "create container %s", spec.Name)
@@ -120,26 +113,26 @@ func (e *Engine) adopt(ctx context.Context, found container.InspectResponse, spe
 		return status, nil
 	}
 	c.Later = missing
-	seen, err := e.finish(ctx, found.ID, spec, c)
-	if err != nil {
-		return containers.Status{}, err
-	}
-	return translate.Status(seen), nil
+	return e.finish(ctx, found.ID, spec, c)
 }
 
 // finish does what must happen between creation and start. All of it may be
 // done again: a container that was never started gets the same files anew.
-func (e *Engine) finish(ctx context.Context, id string, spec containers.Spec, c translate.Creation) (container.InspectResponse, error) {
+func (e *Engine) finish(ctx context.Context, id string, spec containers.Spec, c translate.Creation) (containers.Status, error) {
 	for _, attachment := range c.Later {
 		settings := translate.Attachment(attachment, spec.Links, e.api.ClientVersion())
 		if err := e.api.NetworkConnect(ctx, attachment.Network, id, settings); err != nil {
-			return container.InspectResponse{}, failure.Of(ctx, err, "connect container %s to network %s", spec.Name, attachment.Network)
+			return containers.Status{}, failure.Of(ctx, err, "connect container %s to network %s", spec.Name, attachment.Network)
 		}
 	}
 	if len(c.Files) > 0 {
 		if err := e.copyIn(ctx, id, spec.Name, c.Files); err != nil {
-			return container.InspectResponse{}, err
+			return containers.Status{}, err
 		}
 	}
-	return look.Container(ctx, e.api, id)
+	made, err := look.Container(ctx, e.api, id)
+	if err != nil {
+		return containers.Status{}, err
+	}
+	return translate.Status(made), nil
 }

@@ -58,7 +58,6 @@ type Engine struct {
 	creating sync.Mutex // held while a network is made
 	dialer   *dial.Dialer
 	ends     *ends.Listener
-	fresh    look.Fresh
 
 	mu   sync.Mutex
 	kind string           // kindDocker or kindPodman; empty while unknown
@@ -205,7 +204,7 @@ func (e *Engine) Dial(ctx context.Context, network, address string) (net.Conn, e
 
 // Logs implements containers.Engine: see package logs.
 func (e *Engine) Logs(ctx context.Context, name string, opts containers.LogOptions) (io.ReadCloser, error) {
-	return logs.Open(ctx, e.api, e.ends, &e.fresh, name, opts)
+	return logs.Open(ctx, e.api, e.ends, name, opts)
 }
 
 // Wait implements containers.Engine: see package wait.
@@ -217,7 +216,7 @@ func (e *Engine) Wait(ctx context.Context, name string) (containers.Status, erro
 	if kind == kindPodman {
 		return wait.Poll(ctx, e.api, name)
 	}
-	return wait.End(ctx, e.api, e.ends, &e.fresh, name)
+	return wait.End(ctx, e.api, e.ends, name)
 }
 
 // architecture turns a machine's name, as uname says it, into Go's.

@@ -30,7 +30,6 @@ func (e *Engine) Status(ctx context.Context, name string) (containers.Status, er
 
 // Start implements containers.Engine.
 func (e *Engine) Start(ctx context.Context, name string) error {
-	e.fresh.Touch(name)
 	err := e.api.ContainerStart(ctx, name, container.StartOptions{})
 	if err != nil && strings.Contains(err.Error(), "cannot start a paused container") {
 		return nil // it runs
@@ -103,7 +102,6 @@ const removeLimit = time.Minute
 func (e *Engine) Destroy(ctx context.Context, name string) error {
 	limited, cancel := context.WithTimeout(ctx, removeLimit)
 	defer cancel()
-	e.fresh.Touch(name)
 	if kind, err := e.engineKind(limited); err != nil {
 		return failure.Of(ctx, err, "destroy container %s", name)
 	} else if kind == kindPodman {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/stagehand-dev/stagehand/containers"
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/ends"
-	"github.com/stagehand-dev/stagehand/containers/docker/internal/look"
 )
 
 const id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -119,7 +118,7 @@ func (e *engine) open(t *testing.T, network string) (io.ReadCloser, error) {
 	t.Cleanup(heard.Close)
 	heard.Listen(t.Context())
 	<-e.subscribed
-	reader, err := Open(t.Context(), api, heard, &look.Fresh{}, "job", containers.LogOptions{Follow: true, Ahead: true})
+	reader, err := Open(t.Context(), api, heard, "job", containers.LogOptions{Follow: true, Ahead: true})
 	if err == nil {
 		t.Cleanup(func() { reader.Close() })
 	}

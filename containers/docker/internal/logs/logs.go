@@ -25,8 +25,8 @@ import (
 )
 
 // Open is what containers.Engine says of Logs.
-func Open(ctx context.Context, api *client.Client, heard *ends.Listener, fresh *look.Fresh, name string, opts containers.LogOptions) (io.ReadCloser, error) {
-	found, err := fresh.Container(ctx, api, name)
+func Open(ctx context.Context, api *client.Client, heard *ends.Listener, name string, opts containers.LogOptions) (io.ReadCloser, error) {
+	found, err := look.Container(ctx, api, name)
 	if err != nil {
 		return nil, err
 	}

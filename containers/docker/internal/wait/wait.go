@@ -22,13 +22,11 @@ import (
 // open before the state is read, so no end falls between the two; what is
 // returned is read from the container itself, after a lost connection too; but for a plain success that was
 // heard of first.
-func End(ctx context.Context, api *client.Client, heard *ends.Listener, fresh *look.Fresh, name string) (containers.Status, error) {
+func End(ctx context.Context, api *client.Client, heard *ends.Listener, name string) (containers.Status, error) {
 	id := name
-	seen := fresh.Container // what is fresh now has not been started before the engine listened
 	for pause := (backoff.Backoff{}); ; {
 		next, lost, closeWait := listen(ctx, api, id)
-		found, err := seen(ctx, api, id)
-		seen = look.Container
+		found, err := look.Container(ctx, api, id)
 		if err != nil {
 			closeWait()
 			return containers.Status{}, err

@@ -13,7 +13,6 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/stagehand-dev/stagehand/containers/docker/internal/ends"
-	"github.com/stagehand-dev/stagehand/containers/docker/internal/look"
 )
 
 // engine is one with a single container, "job", that has been started. What it tells of its end
@@ -161,7 +160,7 @@ func TestAnEndIsHeardOf(t *testing.T) {
 				}
 				close(e.cleared)
 			})
-			status, err := End(t.Context(), api, listener, &look.Fresh{}, "job")
+			status, err := End(t.Context(), api, listener, "job")
 			if err != nil {
 				t.Fatal(err)
 			}
