@@ -567,35 +567,37 @@ func (s *imageStore) RemoveImage(_ context.Context, id string) error {
 }
 
 func TestImagesOfProbesGoWhenNobodyUsesThem(t *testing.T) {
-	inBubble(t, func(t *testing.T, e *memory.Engine) {
-		start(t, e, "probe", labels("alive", "", containers.LabelRole, containers.RoleNamespace), false, "forever")
-		status, err := e.Status(t.Context(), "probe")
-		if err != nil {
-			t.Fatal(err)
-		}
-		now := time.Now()
-		store := &imageStore{e, []containers.ImageStatus{
-			{ID: "old", Names: []string{"stagehand-probe:1"}, Created: now.Add(-48 * time.Hour)},
-			{ID: status.ImageID, Names: []string{"stagehand-probe:2"}, Created: now.Add(-48 * time.Hour)},
-			{ID: "new", Names: []string{"stagehand-probe:3"}, Created: now},
-			{ID: "nameless", Created: now.Add(-48 * time.Hour)},
-		}}
-		s := search(store)
-		f, err := Find(t.Context(), s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff([]string{"image nameless", "image stagehand-probe:1"}, found(f.Leftovers)); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
-		if err := Remove(t.Context(), s, f.Leftovers, func(Leftover, error) {}); err != nil || len(store.images) != 2 {
-			t.Errorf("%v, left %v", err, store.images)
-		}
-		s.Alive = func(_ context.Context, stack string) (bool, error) { return stack == "" || stack == "alive", nil }
-		zero := time.Duration(0)
-		s.Older = &zero
-		if f, err = Find(t.Context(), s); err != nil || len(f.Leftovers) > 0 {
-			t.Errorf("while a runner lives: %v, %v", found(f.Leftovers), err)
-		}
-	})
+	for _, role := range []string{containers.RoleProbe, containers.RoleNamespace} {
+		inBubble(t, func(t *testing.T, e *memory.Engine) {
+			start(t, e, "probe", labels("alive", "", containers.LabelRole, role), false, "forever")
+			status, err := e.Status(t.Context(), "probe")
+			if err != nil {
+				t.Fatal(err)
+			}
+			now := time.Now()
+			store := &imageStore{e, []containers.ImageStatus{
+				{ID: "old", Names: []string{"stagehand-probe:1"}, Created: now.Add(-48 * time.Hour)},
+				{ID: status.ImageID, Names: []string{"stagehand-probe:2"}, Created: now.Add(-48 * time.Hour)},
+				{ID: "new", Names: []string{"stagehand-probe:3"}, Created: now},
+				{ID: "nameless", Created: now.Add(-48 * time.Hour)},
+			}}
+			s := search(store)
+			f, err := Find(t.Context(), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{"image nameless", "image stagehand-probe:1"}, found(f.Leftovers)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if err := Remove(t.Context(), s, f.Leftovers, func(Leftover, error) {}); err != nil || len(store.images) != 2 {
+				t.Errorf("%v, left %v", err, store.images)
+			}
+			s.Alive = func(_ context.Context, stack string) (bool, error) { return stack == "" || stack == "alive", nil }
+			zero := time.Duration(0)
+			s.Older = &zero
+			if f, err = Find(t.Context(), s); err != nil || len(f.Leftovers) > 0 {
+				t.Errorf("while a runner lives: %v, %v", found(f.Leftovers), err)
+			}
+		})
+	}
 }
