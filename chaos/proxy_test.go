@@ -79,9 +79,14 @@ func newProxy(t *testing.T, socket string) *proxy {
 		}
 		back.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), troubleKey{}, what)))
 	})}
+	// An attachment outlives its client, since the engine does not notice the death of one that only
+	// listens to a container that has not been started.
+	serving, end := context.WithCancel(context.Background())
+	p.server.BaseContext = func(net.Listener) context.Context { return serving }
 	p.serves.Go(func() { _ = p.server.Serve(listener) })
 	t.Cleanup(func() {
 		_ = p.server.Close()
+		end()
 		p.serves.Wait()
 		p.far.CloseIdleConnections()
 		_ = os.RemoveAll(folder)
