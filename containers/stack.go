@@ -17,6 +17,13 @@ func ListStack(ctx context.Context, e Engine, name string) ([]Status, error) {
 	return slices.DeleteFunc(list, func(s Status) bool { return s.Labels[LabelOneoff] == "True" }), err
 }
 
+// ListRun returns the containers of a stack that a run made and that still stand, by name, but those
+// of stagehand's own, which print nothing.
+func ListRun(ctx context.Context, e Engine, stack, run string) ([]Status, error) {
+	list, err := e.List(ctx, map[string]string{LabelStack: stack, LabelRun: run})
+	return slices.DeleteFunc(list, func(s Status) bool { return Aside(s.Labels) }), err
+}
+
 // MadeByCompose tells of a container's labels that docker compose made it, and
 // not stagehand.
 func MadeByCompose(labels map[string]string) bool {

@@ -58,7 +58,6 @@ func (in *invocation) runLogs(ctx context.Context, o follow.Options, names []str
 	if err != nil {
 		return exit.OfEngine(err)
 	}
-	list = slices.DeleteFunc(list, func(s containers.Status) bool { return containers.Aside(s.Labels) })
 	if err := in.learnOf(ctx, w.Ledger, stack, list); err != nil {
 		return err
 	}
@@ -99,7 +98,7 @@ func (in *invocation) runLogsOf(ctx context.Context, id string, o follow.Options
 	if err != nil {
 		return err
 	}
-	list, err := w.Engine.List(ctx, map[string]string{containers.LabelStack: run.Stack, containers.LabelRun: run.ID})
+	list, err := containers.ListRun(ctx, w.Engine, run.Stack, run.ID)
 	if err != nil {
 		in.say("only what is recorded, since the engine does not say what stands: %v", err)
 	}

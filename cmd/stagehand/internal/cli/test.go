@@ -202,7 +202,6 @@ func (in *invocation) collect(ctx context.Context, w *workshop.Tools, stack, run
 	told := dir
 	dir = in.Within(dir)
 	list, missing := containers.ListStack(ctx, in.discreet(w.Engine), stack)
-	list = slices.DeleteFunc(list, func(s containers.Status) bool { return containers.Aside(s.Labels) })
 	history, broken := w.Ledger.Events(ctx, run, 0)
 	count, err := evidence.Collect(ctx, in.discreet(w.Engine), list, history, dir)
 	if count > 0 {

@@ -112,7 +112,7 @@ const shownLines = 1000
 // Printed is what the containers of a run that still stand have printed last, by
 // their names.
 func Printed(ctx context.Context, engine containers.Engine, stack, run string) (map[string][]string, error) {
-	list, err := engine.List(ctx, map[string]string{containers.LabelStack: stack, containers.LabelRun: run})
+	list, err := containers.ListRun(ctx, engine, stack, run)
 	if err != nil {
 		return nil, err
 	}
