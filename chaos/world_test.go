@@ -316,10 +316,9 @@ func (w *world) effects(t *testing.T, v *verdict) {
 		c := tallies[e.Name]
 		switch {
 		case c == nil && w.versions && strings.HasPrefix(e.Name, w.stack.Name+"-upgrade-"): // a tenant's, or a part's: the caller looks
+		case c == nil && e.Labels[containers.LabelRole] == containers.RoleNamespace:
 		case c == nil:
-			if e.Labels[containers.LabelRole] != containers.RoleNamespace {
-				v.bad = append(v.bad, "unknown container "+e.Name)
-			}
+			v.bad = append(v.bad, "unknown container "+e.Name)
 		case e.Kind == containers.EventCreated:
 			c.created++
 		case e.Kind == containers.EventStarted:

@@ -186,6 +186,26 @@ func TestAFurtherAttemptHasANetwork(t *testing.T) {
 	})
 }
 
+// TestTheNamespaceOfAnotherVersion of stagehand is as good as one of this.
+func TestTheNamespaceOfAnotherVersion(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		s := dialling()
+		if err := b.engine.EnsureNetwork(t.Context(), s.Networks[0]); err != nil {
+			t.Fatal(err)
+		}
+		labels := containers.Namespaces(s.Name)
+		labels[containers.LabelSpec] = "another"
+		other := containers.Spec{Name: holder, Image: image, Command: []string{"forever"}, Labels: labels, Networks: []containers.Attachment{{Network: s.DefaultNetwork}}}
+		if _, err := b.engine.Create(t.Context(), other); err != nil {
+			t.Fatal(err)
+		}
+		wantDone(t, b.up(s))
+		if got := b.containers(); !slices.Equal(got, []string{"s-db-1 running"}) {
+			t.Errorf("containers: %v", got)
+		}
+	})
+}
+
 // TestSomebodyElsesContainerOfTheNamespacesName is in the way, and stays.
 func TestSomebodyElsesContainerOfTheNamespacesName(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {

@@ -206,8 +206,8 @@ func (r *reader) reportMissing(d *stage, n *yaml.Node, name string) {
 	case r.idle[r.resolve(declared.App{}, name)] != nil:
 		r.list.Add(pos, "give it one, or do not wait for it", "service %s has no container: it is to have 0", name)
 	case u != nil:
-		if r.plain != nil && len(r.plain.DisabledServices[name].Profiles) > 0 {
-			r.list.Add(pos, "--profile "+r.plain.DisabledServices[name].Profiles[0], "service %s is not made: none of its profiles is active", name)
+		if profiles := r.stack.Inactive[name]; len(profiles) > 0 {
+			r.list.Add(pos, "--profile "+profiles[0], "service %s is not made: none of its profiles is active", name)
 		}
 	default:
 		r.list.Add(pos, problems.OneOf(name, r.namesFor(d)), "there is no service %q", name)

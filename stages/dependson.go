@@ -126,21 +126,22 @@ func (r *reader) reportUnmade(i *instance, dep string) {
 	}
 }
 
-// inactive tells whether the service's profiles keep it out.
-func (r *reader) inactive(service string) bool {
-	if r.plain != nil {
-		if _, ok := r.plain.DisabledServices[service]; ok {
-			return true
-		}
-	}
-	for _, p := range r.projects {
-		if p != nil {
-			if _, ok := p.DisabledServices[service]; ok {
-				return true
+// findInactive finds the services that their profiles keep out, those that each app would have of its own among them.
+func (r *reader) findInactive() {
+	r.stack.Inactive = map[string][]string{}
+	for _, app := range append([]declared.App{{}}, r.Apps...) {
+		if project := r.project(app); project != nil {
+			for name, service := range project.DisabledServices {
+				r.stack.Inactive[name] = service.Profiles
 			}
 		}
 	}
-	return false
+}
+
+// inactive tells whether the service's profiles keep it out.
+func (r *reader) inactive(service string) bool {
+	_, out := r.stack.Inactive[service]
+	return out
 }
 
 // checkDependsOn holds the stages' order against what Compose's depends_on asks for.

@@ -45,12 +45,6 @@ func loaded(ctx context.Context, o compose.Options) (*reader, error) {
 	}
 	r.read(ctx)
 	r.stack.Named = r.serviceNames()
-	if r.plain != nil {
-		r.stack.Inactive = map[string][]string{}
-		for name, service := range r.plain.DisabledServices {
-			r.stack.Inactive[name] = service.Profiles
-		}
-	}
 	r.stack.confide()
 	list := r.withoutEchoes()
 	if err := cmpErr(ctx.Err(), list.Err()); err != nil {
@@ -182,6 +176,7 @@ func (r *reader) read(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
+	r.findInactive()
 	r.checkVariables()
 	r.expand()
 	r.findNetworks()

@@ -29,7 +29,7 @@ func (r *reader) findNetworks() {
 // helpers, one that has something of its own has a network of its own too.
 func (r *reader) findNetwork(i *instance, guests []*instance) {
 	d := i.stage
-	if !d.Helpers() || d.Network == "" && !r.HelpersShare || d.Network != "" && !d.SharesNetwork() {
+	if !d.SharesNetwork() && (!r.HelpersShare || !d.Helpers() || d.Network != "") {
 		return
 	}
 	own := ofOwnNetwork(i.service)

@@ -12,7 +12,7 @@ import (
 var _ containers.Idler = (*Engine)(nil)
 
 // Idle implements containers.Idler: with the program of the probes, no rights, no
-// writable files and no log. The engine starts it again when it has been started anew itself.
+// writable files and no log.
 func (e *Engine) Idle(ctx context.Context) (containers.Spec, error) {
 	image, err := probeimage.Ensure(ctx, e.api, e.options.ProbeBinary, e.arch)
 	if err != nil {
@@ -20,7 +20,7 @@ func (e *Engine) Idle(ctx context.Context) (containers.Spec, error) {
 	}
 	return containers.Spec{
 		Image: image, Entrypoint: []string{probeimage.Program, probe.Command, probe.StayArg}, User: "65534:65534",
-		Restart: containers.Restart{Policy: "unless-stopped"}, ReadOnly: true, CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges"},
+		ReadOnly: true, CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges"},
 		Log: containers.Log{Driver: "none"},
 	}, nil
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/stagehand-dev/stagehand/waiters"
 )
 
-// Options of a Crew. All must be set but Seen, Upgrading and Killed.
+// Options of a Crew. All must be set but Namespaces, Seen, Upgrading and Killed.
 type Options struct {
 	Engine containers.Engine
 	Stack  *stages.Stack
